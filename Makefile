@@ -1,0 +1,46 @@
+# Two commands: `make lab` opens the course, `make test` checks it. Both make .venv once and reuse it.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN    := .venv/bin
+READY  := .venv/ready
+FIT    := import sys; sys.exit(sys.version_info < (3, 11) and \
+          f"The course needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
+
+# A cache of the real data beside the course is used where there is one.
+ifneq ($(wildcard ../shared/data/.),)
+export NN_COURSE_DATA ?= $(abspath ../shared/data)
+endif
+export OMP_NUM_THREADS ?= 1
+
+# JupyterLab refuses root unless told, and without a screen it prints its address.
+LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \
+       $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s)),,--no-browser)
+
+.PHONY: lab test notebooks store reproduce exercises format
+
+lab: $(READY)                    ## open the course in JupyterLab
+	$(BIN)/jupyter lab $(LAB)
+
+test: $(READY)                   ## run every test and every notebook, and compare every output
+	$(BIN)/pytest -n 2 --dist loadscope --nbval
+
+notebooks: $(READY)              ## execute all notebooks headless and print a table
+	$(BIN)/python -m tools.run
+
+store: $(READY)                  ## NOTEBOOK=path: execute one notebook and keep its outputs
+	$(BIN)/python -m tools.run --store $(NOTEBOOK)
+
+reproduce: $(READY)              ## ID=row of results/claims.toml, or all: measure it at full size
+	$(BIN)/python -m tools.reproduce $(ID)
+
+exercises: $(READY)              ## write the students' notebooks to build/exercises/
+	$(BIN)/python -m tools.exercises
+
+format: $(READY)                 ## bring notebooks, code and the README tables into their one form
+	$(BIN)/python -m tools.format
+
+$(READY): requirements.txt
+	@$(PYTHON) -c '$(FIT)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,3 @@
+"""Loads the notebook checker for every run of pytest from here."""
+
+pytest_plugins = ["tests.checker.plugin"]

@@ -1,0 +1,110 @@
+"""The generated parts of README.md and results/README.md.
+
+Between ``<!-- NAME -->`` and ``<!-- /NAME -->`` stands what this module makes from the notebooks,
+the ledger and the result files. ``make format`` writes it; a test fails when it is out of date.
+"""
+
+import re
+from pathlib import Path
+
+from tools import notebooks
+from utils import results
+from utils.paths import RESULTS, ROOT
+from utils.results import Claim, Result
+
+TABLE_HEAD = (
+    "| row | system | metric | claimed | honest reading | ours | seeds |\n"
+    "|---:|---|---|---:|---:|---:|---:|"
+)
+
+
+def index() -> str:
+    """One table a topic: notebook, badge, minutes, headline."""
+    parts = []
+    for topic in notebooks.course()["topics"]:
+        rows = [_index_row(p) for p in notebooks.find() if notebooks.name_of(p).startswith(topic)]
+        if rows:
+            head = "| notebook | | minutes | headline |\n|---|---|---:|---|"
+            parts.append("\n".join([f"### {topic}", "", head, *rows]))
+    return "\n\n".join(parts)
+
+
+def _index_row(path: Path) -> str:
+    head = notebooks.read(path).cells[0].source
+    title = re.search(r"\A# (.+)$", head, flags=re.MULTILINE)[1]
+    headline = re.search(r"^\*\*Headline:\*\* ((?:.+\n?)+)", head, flags=re.MULTILINE)[1]
+    minutes = re.search(r"^\*Time: (\d+)", head, flags=re.MULTILINE)[1]
+    name, said = notebooks.name_of(path), " ".join(headline.split())
+    return f"| [{title}]({name}) | {notebooks.badge(path)} | {minutes} | {said} |"
+
+
+def measured() -> str:
+    """The honest-number table of the systems that have been measured."""
+    rows = [_ledger_row(c) for c in results.ledger() if _result(c.id)]
+    systems = {c.row for c in results.ledger()}
+    done = {c.row for c in results.ledger() if _result(c.id)}
+    counted = f"{len(done)} of {len(systems)} systems are measured so far"
+    return "\n".join([TABLE_HEAD, *rows, "", f"{counted}; [the whole ledger](results/README.md)."])
+
+
+def whole_ledger() -> str:
+    """The table of every claim, measured or not."""
+    return "\n".join([TABLE_HEAD, *(_ledger_row(claim) for claim in results.ledger())])
+
+
+def _ledger_row(claim: Claim) -> str:
+    result = _result(claim.id)
+    linked = claim.notebook not in (results.NOT_YET, "none")
+    system = f"[{claim.system}](/{claim.notebook})" if linked else claim.system
+    ours = ours_of(result, claim.metric) if result else results.NOT_YET
+    seeds = len(result.values(claim.metric)) if result else "–"
+    metric = claim.metric.replace("_", " ")
+    return (
+        f"| {claim.row} | {system} | {metric} | {_number(claim.claimed)} "
+        f"| {_number(claim.honest)} | {ours} | {seeds} |"
+    )
+
+
+def ours_of(result: Result, metric: str) -> str:
+    """``0.9512 ± 0.0012`` (half the 95 % interval over seeds), or the value of a single run."""
+    bounds = result.interval(metric)
+    half = f" ± {_number((bounds[1] - bounds[0]) / 2)}" if bounds else ""
+    return _number(result.mean(metric)) + half
+
+
+def _number(value: float | str) -> str:
+    if isinstance(value, str):
+        return "–" if value == "none" else value
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _result(id: str) -> Result | None:
+    return results.read(id) if (RESULTS / f"{id}.json").is_file() else None
+
+
+def generated(text: str, name: str, content: str) -> str:
+    """``text`` with ``content`` between its two ``name`` markers; ValueError without them."""
+    pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", flags=re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"there are no markers <!-- {name} --> … <!-- /{name} -->.")
+    return pattern.sub(lambda match: f"{match[1]}{content}\n{match[2]}", text)
+
+
+def pages() -> dict[Path, str]:
+    """Each page with generated parts, as it should be now."""
+    front, full = ROOT / "README.md", RESULTS / "README.md"
+    text = generated(front.read_text("utf-8"), "index", index())
+    return {
+        front: generated(text, "honest numbers", measured()),
+        full: generated(full.read_text("utf-8"), "ledger", whole_ledger()),
+    }
+
+
+def main() -> None:
+    """Bring the generated parts up to date."""
+    for path, text in pages().items():
+        path.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Scores: accuracy, confusion, and the overlap of boxes."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Share of predictions that equal their label. Both (N,) integers, N ≥ 1.
+
+    Raises ValueError for an empty set or different lengths.
+    """
+    predictions, labels = _paired(predictions, labels)
+    return float(np.mean(predictions == labels))
+
+
+def confusion_matrix(predictions: ArrayLike, labels: ArrayLike, classes: int) -> NDArray[np.int64]:
+    """Counts (classes, classes): row = true label, column = prediction.
+
+    Raises ValueError for an empty set, different lengths or a value outside 0 … classes−1.
+    """
+    predictions, labels = _paired(predictions, labels)
+    for name, values in (("labels", labels), ("predictions", predictions)):
+        if values.min() < 0 or values.max() >= classes:
+            raise ValueError(
+                f"{name} must lie in 0 … {classes - 1}; found {values.min()} … {values.max()}."
+            )
+    counts = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(counts, (labels, predictions), 1)
+    return counts
+
+
+def balanced_accuracy(predictions: ArrayLike, labels: ArrayLike, classes: int) -> float:
+    """Mean over the classes that occur of the share of that class answered correctly."""
+    counts = confusion_matrix(predictions, labels, classes)
+    totals = counts.sum(axis=1)
+    return float(np.mean(np.diag(counts)[totals > 0] / totals[totals > 0]))
+
+
+def box_areas(boxes: ArrayLike) -> NDArray[np.float64]:
+    """Areas (N,) of boxes (N, 4) given as (x1, y1, x2, y2) with x1 ≤ x2 and y1 ≤ y2.
+
+    Raises ValueError for another shape, a value that is not finite or swapped corners.
+    """
+    boxes = np.asarray(boxes, dtype=float)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must have shape (N, 4) as x1, y1, x2, y2; got {boxes.shape}.")
+    sides = boxes[:, 2:] - boxes[:, :2]  # (N, 2): width, height
+    if not np.isfinite(boxes).all() or (sides < 0).any():
+        raise ValueError("a box needs finite corners with x1 ≤ x2 and y1 ≤ y2.")
+    return sides.prod(axis=1)
+
+
+def box_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Intersection over union of every box in ``a`` (N, 4) with every box in ``b`` (M, 4).
+
+    Boxes are (x1, y1, x2, y2). Returns (N, M) in [0, 1]; 0 where the boxes are disjoint and
+    where both have no area. Raises ValueError as ``box_areas`` does.
+    """
+    area_a, area_b = box_areas(a), box_areas(b)
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    low = np.maximum(a[:, None, :2], b[None, :, :2])  # (N, M, 2)
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])  # (N, M, 2)
+    intersection = np.clip(high - low, 0, None).prod(axis=2)  # (N, M)
+    union = area_a[:, None] + area_b[None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _paired(predictions: ArrayLike, labels: ArrayLike) -> tuple[NDArray, NDArray]:
+    predictions, labels = np.asarray(predictions), np.asarray(labels)
+    if predictions.shape != labels.shape or labels.ndim != 1:
+        raise ValueError(
+            f"predictions and labels must be two lists of one length; "
+            f"got shapes {predictions.shape} and {labels.shape}."
+        )
+    if not labels.size:
+        raise ValueError("an empty data set has no accuracy: give at least one label.")
+    for name, values in (("predictions", predictions), ("labels", labels)):
+        if values.dtype.kind not in "iub":
+            raise ValueError(f"{name} must be whole class numbers; got dtype {values.dtype}.")
+    return predictions, labels

@@ -1,0 +1,70 @@
+"""Small trained weights of the course, each with its hash and the run that it came from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.data import sha256
+from utils.paths import MODELS, atomic
+
+
+def save(name: str, state: dict[str, Any], *, result: str, folder: Path = MODELS) -> Path:
+    """Store a state dict as NAME.npz (arrays) or NAME.pt (tensors) and list it in index.json.
+
+    ``result`` is the ID of the recorded run that the weights belong to. Both files are written
+    whole or not at all.
+    """
+    arrays = all(isinstance(value, np.ndarray) for value in state.values())
+    path = folder / f"{name}{'.npz' if arrays else '.pt'}"
+    with atomic(path) as temporary:
+        (_save_arrays if arrays else _save_tensors)(temporary, state)
+    entry = {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        "result": result,
+    }
+    with atomic(folder / "index.json") as temporary:
+        listing = json.dumps({**index(folder), name: entry}, indent=1, sort_keys=True)
+        temporary.write_text(listing + "\n", "utf-8")
+    return path
+
+
+def load(name: str, *, folder: Path = MODELS) -> dict[str, Any]:
+    """State dict of a stored model, its hash checked first; no pickled code is ever run.
+
+    Raises KeyError for a model that is not listed, ValueError when the file was changed.
+    """
+    if name not in index(folder):
+        raise KeyError(f"no model called {name!r}; there are {sorted(index(folder))}.")
+    entry = index(folder)[name]
+    path = folder / entry["file"]
+    if not path.is_file() or sha256(path) != entry["sha256"]:
+        raise ValueError(
+            f"{path.name} is missing or is not the model that index.json lists (its sha256 "
+            f"differs); make reproduce ID={entry['result']} makes it again."
+        )
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    import torch
+
+    return torch.load(path, weights_only=True)
+
+
+def index(folder: Path = MODELS) -> dict[str, dict[str, Any]]:
+    """The stored models: file, bytes, sha256 and the ID of the run, by name."""
+    path = folder / "index.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def _save_arrays(path: Path, state: dict[str, np.ndarray]) -> None:
+    np.savez_compressed(path, **state)
+
+
+def _save_tensors(path: Path, state: dict[str, Any]) -> None:
+    import torch
+
+    torch.save(state, path)
