@@ -10,7 +10,6 @@ FIT    := import sys; sys.exit(sys.version_info < (3, 11) and \
 ifneq ($(wildcard ../shared/data/.),)
 export NN_COURSE_DATA ?= $(abspath ../shared/data)
 endif
-export OMP_NUM_THREADS ?= 1
 
 # JupyterLab refuses root unless told, and without a screen it prints its address.
 LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \

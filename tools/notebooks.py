@@ -128,7 +128,7 @@ def normalise(notebook: NotebookNode, path: Path) -> NotebookNode:
             if cell.execution_count is None:
                 raise NeverRun(f"{name_of(path)}: code cell {count} was never run.")
             cell.execution_count = count
-            cell.outputs = _outputs(cell.outputs, count)
+            cell.outputs = stored_outputs(cell.outputs, count)
     return notebook
 
 
@@ -151,7 +151,8 @@ def _identity(cell: NotebookNode, seen: dict[str, int]) -> str:
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
 
-def _outputs(outputs: list[NotebookNode], count: int) -> list[NotebookNode]:
+def stored_outputs(outputs: list[NotebookNode], count: int) -> list[NotebookNode]:
+    """Outputs in their one form: streams merged, pictures small, the cell's own count."""
     kept: list[NotebookNode] = []
     for output in outputs:
         if output.output_type == "stream" and kept and kept[-1].get("name") == output.name:

@@ -20,6 +20,8 @@ from tqdm import tqdm
 from tools import notebooks
 from utils.paths import ROOT
 
+# What a kernel gets unless the caller's environment says otherwise: one BLAS thread (two spin
+# against each other on a shared core), and sets that print in the same order every time.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 
 
@@ -48,7 +50,7 @@ def execute(path: Path, **environment: str) -> NotebookNode:
         skip_cells_with_tag="never",  # no tag skips a cell: every one runs
     )
     quiet = subprocess.DEVNULL  # the kernel's own log; what cells print is captured
-    return client.execute(env={**os.environ, **ENVIRONMENT, **environment}, stderr=quiet)
+    return client.execute(env={**ENVIRONMENT, **os.environ, **environment}, stderr=quiet)
 
 
 def outcome(path: Path) -> tuple[Outcome, NotebookNode | None]:

@@ -185,7 +185,7 @@ def unpack(archive: Path) -> Path:
         try:
             _extract(archive, contents)
         except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-            raise DataError(f"{archive.name} cannot be unpacked: {error}") from error
+            raise DataError(f"{archive.name} cannot be unpacked: it is damaged.") from error
         except OSError as error:
             raise DataError(f"{folder} cannot take {archive.name}: {_disk(error)}.") from error
         shutil.move(contents, target)

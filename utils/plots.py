@@ -8,15 +8,21 @@ import base64
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
 from utils.history import History
+
+if TYPE_CHECKING:  # plotly is heavy, and only its figures know it
+    import plotly.graph_objects
 
 # Okabe and Ito (2008): eight colours that people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -59,7 +65,7 @@ def show(fig: Figure) -> None:
     print(words)
 
 
-def show_interactive(fig) -> None:
+def show_interactive(fig: "plotly.graph_objects.Figure") -> None:
     """Display a plotly figure where the reader can move it; its static twin is what is tested.
 
     JupyterLab draws the stored description itself, offline; Colab needs plotly's own way.
@@ -92,7 +98,7 @@ def describe(ax: Axes) -> str:
     parts = [part for part in (title, axes) if part]
     parts += [_line(line) for line in ax.lines]
     parts += [_collection(collection) for collection in ax.collections]
-    parts += [_bars(container) for container in ax.containers if hasattr(container, "patches")]
+    parts += [_bars(bars) for bars in ax.containers if isinstance(bars, BarContainer)]
     parts += [_image(image) for image in ax.images]
     texts = [text.get_text().replace("\n", " ") for text in ax.texts if text.get_text()]
     parts += [f"“{text}”" for text in texts] if len(texts) <= MAX_TEXTS else [f"{len(texts)} texts"]
@@ -120,9 +126,9 @@ def _named(kind: str, label: object) -> str:
 
 def _line(line) -> str:
     y = _values(line.get_ydata())
-    ends = f", from {number(y[0])} to {number(y[-1])}" if y.size else ""
-    text = f"{_named('line', line.get_label())}, {len(line.get_ydata())} points{ends}"
-    return f"{text}, {_range(y)}" if y.size else text
+    ends = f"from {number(y[0])} to {number(y[-1])}, " if y.size else ""
+    points = len(line.get_ydata())
+    return f"{_named('line', line.get_label())}, {points} points, {ends}{_range(y)}"
 
 
 def _collection(collection) -> str:
@@ -138,11 +144,8 @@ def _collection(collection) -> str:
 
 
 def _bars(container) -> str:
-    lengths = [max((bar.get_width(), bar.get_height()), key=abs) for bar in container.patches]
-    if getattr(container, "orientation", "vertical") == "vertical":
-        lengths = [bar.get_height() for bar in container.patches]
-    else:
-        lengths = [bar.get_width() for bar in container.patches]
+    upright = container.orientation != "horizontal"
+    lengths = [bar.get_height() if upright else bar.get_width() for bar in container.patches]
     return f"{_named('bars', container.get_label())}, {len(lengths)}, {_range(lengths)}"
 
 
@@ -214,7 +217,7 @@ def curves(
     return ax
 
 
-def end_label(ax: Axes, line, text: str) -> None:
+def end_label(ax: Axes, line: Line2D, text: str) -> None:
     """Write a line's name at its right end, in its colour: no legend to look up."""
     x, y = line.get_xdata()[-1], line.get_ydata()[-1]
     ax.annotate(

@@ -4,8 +4,11 @@
 links its C++ operators against CUDA; beside a CPU-only torch they do not load, and
 ``import torchvision`` stops with "operator torchvision::nms does not exist". Declaring the two
 operators it looks for is enough for models, datasets, transforms and the box operators; ``nms``
-gets a real CPU implementation here. Where torchvision loads by itself, nothing is changed.
+gets a real CPU implementation here, and other C++ operators, such as roi_align, stay away. Where
+torchvision loads by itself, nothing is changed.
 """
+
+import importlib
 
 import torch
 
@@ -48,7 +51,10 @@ def _import_torchvision():
             raise
         _declare_operators()
         import torchvision
+
+        torchvision.extension._has_ops = lambda: True  # it asks this before it calls nms
     return torchvision
 
 
 torchvision = _import_torchvision()
+importlib.import_module("torchvision.transforms.v2")  # so that torchvision.transforms.v2 is there

@@ -23,17 +23,16 @@ from nbval import plugin as nbval_plugin
 from tests.checker.compare import ANSI, why_outputs_differ
 from tools.exercises import Exercise, exercises, stub
 from tools.notebooks import headings, tags
+from tools.run import ENVIRONMENT
 from utils.datasets import STAND_IN
 
+NBVAL_SECONDS = 2000  # nbval's default for one cell
 CELL_SECONDS = 300  # more than a whole notebook's budget: a cell that hangs, not a slow machine
 OUTPUT_SECONDS = 60  # nbval's fixed 5 s for the outputs is too short on a loaded machine
 
-# Kernels inherit these: one BLAS thread (two spin against each other), and stable set order.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-
 
 class Broken(Exception):
-    """A notebook cell that must not pass; the message is the whole report."""
+    """A notebook cell that must not pass; the message says why."""
 
 
 # --- collecting --------------------------------------------------------------------------------
@@ -111,9 +110,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     if item.parent.failed_at is not None:
         pytest.skip(f"this notebook failed in cell {item.parent.failed_at}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
     if isinstance(item, nbval_plugin.IPyNbCell) and (why := why_not_stored_well(item)):
-        item.parent.failed_at = item.name
-        pytest.fail(_report(item, why), pytrace=False)
+        raise Broken(why)
 
 
 def why_not_stored_well(item: nbval_plugin.IPyNbCell) -> str | None:
@@ -209,7 +211,9 @@ def reportinfo(self: nbval_plugin.IPyNbCell) -> tuple[Path, int, str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """In the first process: fetch the data once, so that no worker waits for a dead network."""
-    config.option.nbval_cell_timeout = CELL_SECONDS
+    config.option.nbval_current_env = True  # the kernel of this environment, whatever is installed
+    if config.option.nbval_cell_timeout == NBVAL_SECONDS:
+        config.option.nbval_cell_timeout = CELL_SECONDS
     if hasattr(config, "workerinput") or not config.option.nbval:
         return
     from utils import data
@@ -246,7 +250,7 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.line(f"not compared, on stand-in data: {', '.join(sorted(stand_ins))}")
 
 
-os.environ.update({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()})
+os.environ.update(ENVIRONMENT | os.environ)  # kernels inherit it
 _await_reply = nbval_kernel.RunningKernel.await_reply
 nbval_kernel.RunningKernel.await_reply = await_reply
 nbval_plugin.IPyNbFile.collect = collect

@@ -1,0 +1,118 @@
+"""Data sets: shapes, types, disjoint splits, stand-ins, and bad files."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utils import data
+from utils.datasets import STAND_IN, ImageData, Split, as_float, mnist, read_idx
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> tuple[ImageData, str]:
+    """MNIST as a machine without network and cache gets it, and what was printed."""
+    for name in ("NN_COURSE_DATA", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("NN_COURSE_OFFLINE", "1")
+    return mnist(), capsys.readouterr().out
+
+
+def split_sizes(digits: ImageData) -> list[int]:
+    return [len(split) for split in (digits.train, digits.validation, digits.test)]
+
+
+def test_the_stand_in_says_so_in_one_sentence_and_has_the_same_form(stand_in):
+    digits, printed = stand_in
+    assert digits.is_stand_in
+    assert digits.sha256 == {}
+    assert printed.startswith(STAND_IN)
+    assert printed.count("\n") == 1
+    assert split_sizes(digits) == [1197, 300, 300]
+    assert digits.train.images.shape[1:] == (28, 28)
+    assert (digits.train.images.dtype, digits.train.labels.dtype) == (np.uint8, np.int64)
+    assert digits.train.images.max() > 200
+    assert set(digits.test.labels) == set(range(10))
+    assert len(digits.development) == 1497
+
+
+def test_real_mnist_where_it_is_at_hand(capsys):
+    digits = mnist()
+    if digits.is_stand_in:
+        pytest.skip("no real MNIST on this machine")
+    assert capsys.readouterr().out == ""
+    assert split_sizes(digits) == [50_000, 10_000, 10_000]
+    assert len(digits.development) == 60_000
+    shares = np.bincount(digits.test.labels) / 10_000
+    assert (shares[0], shares[1], shares[3]) == (0.0980, 0.1135, 0.1010)
+    assert (digits.train.images.std(axis=0) == 0).sum() == 70  # the dead pixels
+
+
+@pytest.mark.parametrize("error", [data.DataError("wrong"), KeyError("x")], ids=str)
+def test_only_a_missing_network_leads_to_a_stand_in(error, monkeypatch: pytest.MonkeyPatch):
+    def fails(name: str):
+        raise error
+
+    monkeypatch.setattr(data, "fetch", fails)
+    with pytest.raises(type(error)):
+        mnist()
+
+
+def test_as_float_gives_what_a_network_reads():
+    grey = np.array([[[0, 51], [102, 255]]], dtype=np.uint8)
+    np.testing.assert_allclose(as_float(grey), [[[[0, 0.2], [0.4, 1]]]], atol=1e-7)
+    colour = np.arange(24, dtype=np.uint8).reshape(1, 2, 4, 3)
+    assert as_float(colour).shape == (1, 3, 2, 4)
+    assert as_float(colour).dtype == np.float32
+    assert as_float(colour).flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((2, 28, 28), np.float32), "uint8 in 0 … 255; got float32 in 0 … 0"),
+        (np.zeros((28, 28), np.uint8), r"shape \(N, H, W\)"),
+        (np.zeros((2, 28, 28, 1), np.uint8), r"shape \(N, H, W\)"),
+        (np.zeros((0, 28, 28), np.uint8), "empty data set"),
+    ],
+    ids=["divided twice", "one image", "one channel last", "empty"],
+)
+def test_images_of_the_wrong_kind_are_refused(images: np.ndarray, words: str):
+    with pytest.raises(ValueError, match=words):
+        as_float(images)
+    with pytest.raises(ValueError, match=words):
+        Split(images, np.zeros(len(images), np.int64))
+
+
+@pytest.mark.parametrize("labels", [np.zeros(3, np.int64), np.zeros(2), np.array([0, -1])], ids=str)
+def test_labels_of_the_wrong_kind_are_refused(labels: np.ndarray):
+    with pytest.raises(ValueError, match="labels must be"):
+        Split(np.zeros((2, 4, 4), np.uint8), labels)
+
+
+def idx(path: Path, shape: tuple[int, ...], body: bytes, magic: bytes = b"\0\0\x08") -> Path:
+    header = magic + bytes([len(shape)]) + b"".join(struct.pack(">I", n) for n in shape)
+    path.write_bytes(gzip.compress(header + body))
+    return path
+
+
+def test_idx_files_are_read(tmp_path: Path):
+    array = read_idx(idx(tmp_path / "a.gz", (2, 3), bytes(range(6))))
+    np.testing.assert_array_equal(array, np.arange(6).reshape(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("shape", "body", "magic"),
+    [((2, 3), b"12345", b"\0\0\x08"), ((2,), b"12", b"\0\0\x0d"), ((), b"", b"<h")],
+)
+def test_other_files_are_refused(shape, body, magic, tmp_path: Path):
+    with pytest.raises(data.DataError, match=r"a\.gz"):
+        read_idx(idx(tmp_path / "a.gz", shape, body, magic))
+
+
+def test_a_file_that_is_no_gzip_is_refused(tmp_path: Path):
+    (tmp_path / "a.gz").write_bytes(b"<html>404</html>")
+    with pytest.raises(data.DataError, match="not a gzip file"):
+        read_idx(tmp_path / "a.gz")

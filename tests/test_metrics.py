@@ -1,0 +1,61 @@
+"""Scores against scikit-learn, by hand, and on bad input."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from utils.metrics import accuracy, balanced_accuracy, box_areas, box_iou, confusion_matrix
+
+
+@pytest.fixture
+def answers() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 400)
+    return np.where(rng.random(400) < 0.7, labels, rng.integers(0, 6, 400)), labels
+
+
+def test_scores_equal_scikit_learns(answers):
+    predictions, labels = answers
+    assert accuracy(predictions, labels) == reference.accuracy_score(labels, predictions)
+    expected = reference.confusion_matrix(labels, predictions, labels=range(6))
+    np.testing.assert_array_equal(confusion_matrix(predictions, labels, 6), expected)
+    balanced = reference.recall_score(labels, predictions, average="macro", labels=range(5))
+    assert balanced_accuracy(predictions, labels, 6) == pytest.approx(balanced, abs=1e-15)
+
+
+def test_a_class_that_never_occurs_does_not_count():
+    assert balanced_accuracy([0, 0, 1], [0, 0, 1], classes=9) == 1.0
+
+
+@pytest.mark.parametrize("score", [accuracy, lambda p, y: confusion_matrix(p, y, 3)])
+def test_bad_answers_are_refused(score):
+    with pytest.raises(ValueError, match="empty"):
+        score([], np.array([], dtype=int))
+    with pytest.raises(ValueError, match="one length"):
+        score([1, 2], [1])
+    with pytest.raises(ValueError, match="whole class numbers"):
+        score([0.5, 1.0], [0, 1])
+
+
+def test_labels_out_of_range_are_refused():
+    with pytest.raises(ValueError, match=r"labels must lie in 0 … 9; found 0 … 10"):
+        confusion_matrix([0, 1], [0, 10], 10)
+    with pytest.raises(ValueError, match=r"predictions must lie in 0 … 9; found -1 … 1"):
+        confusion_matrix([-1, 1], [0, 1], 10)
+
+
+def test_the_archives_boxes():
+    assert box_iou([[80, 32, 276, 432]], [[77, 252, 147, 383]])[0, 0] == 0.11139314406102065
+
+
+def test_disjoint_touching_and_empty_boxes_have_iou_0():
+    boxes = [[0, 0, 1, 1], [2, 2, 3, 3], [1, 0, 2, 1], [0.5, 0.5, 0.5, 0.5]]
+    np.testing.assert_array_equal(box_iou(boxes, boxes), np.diag([1.0, 1, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    "boxes", [[[0, 0, 1]], [0, 0, 1, 1], [[1, 0, 0, 1]], [[0, 0, np.nan, 1]]], ids=str
+)
+def test_boxes_that_are_none_are_refused(boxes):
+    with pytest.raises(ValueError, match="box"):
+        box_areas(boxes)

@@ -1,0 +1,58 @@
+"""Stored weights: whole, hashed, never code."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from utils import models
+
+
+def test_arrays_go_and_come_back(tmp_path: Path):
+    state = {"weight": np.arange(6.0).reshape(2, 3), "bias": np.zeros(2)}
+    path = models.save("net", state, result="an-id", folder=tmp_path)
+    assert path.name == "net.npz"
+    loaded = models.load("net", folder=tmp_path)
+    assert loaded.keys() == state.keys()
+    np.testing.assert_array_equal(loaded["weight"], state["weight"])
+    entry = models.index(tmp_path)["net"]
+    assert (entry["bytes"], entry["result"]) == (path.stat().st_size, "an-id")
+
+
+def test_tensors_go_and_come_back(tmp_path: Path):
+    state = torch.nn.Linear(3, 2).state_dict()
+    assert models.save("net", state, result="an-id", folder=tmp_path).name == "net.pt"
+    assert torch.equal(models.load("net", folder=tmp_path)["weight"], state["weight"])
+
+
+def test_a_second_model_joins_the_list(tmp_path: Path):
+    for name in ("b", "a"):
+        models.save(name, {"x": np.zeros(1)}, result="an-id", folder=tmp_path)
+    assert list(models.index(tmp_path)) == ["a", "b"]
+
+
+def test_a_changed_file_is_refused(tmp_path: Path):
+    path = models.save("net", {"x": np.zeros(1)}, result="an-id", folder=tmp_path)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ValueError, match="make reproduce ID=an-id"):
+        models.load("net", folder=tmp_path)
+
+
+def test_an_unknown_model_lists_the_known_ones(tmp_path: Path):
+    with pytest.raises(KeyError, match="no model called 'net'"):
+        models.load("net", folder=tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path: Path):
+    models.save("net", {"x": np.ones(1)}, result="an-id", folder=tmp_path)
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+        models.save("net", {"x": lambda: None}, result="an-id", folder=tmp_path)
+    assert models.load("net", folder=tmp_path)["x"] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"net.npz", "index.json"}
+
+
+def test_the_courses_own_models_load():
+    for name in models.index():
+        assert models.load(name)
