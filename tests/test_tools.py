@@ -185,7 +185,7 @@ def test_a_measured_bracket_is_no_source():
     cell = code("claim(...)", text="✓ accuracy ≥ 0.9   (measured 0.9731)\n")
     words = new_markdown_cell("It reached 0.9731, more than 0.9.")
     notebook = new_notebook(cells=[words, cell])
-    assert prose.orphans(notebook) == [("", "0.9731")]
+    assert prose.orphans(notebook, "made_up.ipynb") == [("", "0.9731")]
 
 
 # --- normaliser ---------------------------------------------------------------------------------

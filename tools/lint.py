@@ -53,7 +53,7 @@ def head(notebook: NotebookNode, path: Path) -> Iterator[str]:
         "the badge (make format writes it)": re.escape(notebooks.badge(path)),
         "**Headline:** and a sentence": r"^\*\*Headline:\*\* \S",
         "**You will learn** and 3 to 5 points": r"^\*\*You will learn\*\*\n\n?" + points,
-        "*Time: … Data: … Before: …*": r"^\*Time: \d+ minutes?\. Data: .+ Before: .+\*$",
+        "*Time: … Data: … Before: …*": r"^\*Time: \d+ minutes?\. Data: [^*]+ Before: [^*]+\*$",
     }
     for what, pattern in wanted.items():
         if not re.search(pattern, first, flags=re.MULTILINE):
@@ -146,7 +146,7 @@ def practice(notebook: NotebookNode, path: Path) -> Iterator[str]:
 
 def orphan_numbers(notebook: NotebookNode, path: Path) -> Iterator[str]:
     """Numbers in prose stand in an output, a result file or the ledger."""
-    for heading, number in prose.orphans(notebook):
+    for heading, number in prose.orphans(notebook, notebooks.name_of(path)):
         yield f"under “{heading}” the number {number} stands in no output and no result file"
 
 

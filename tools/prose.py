@@ -27,14 +27,15 @@ PROSE_NUMBER = re.compile(r"(?<![\w.])(\d+(?:,\d{3})*\.\d+|\d+(?=\s?%))(\s?%)?(?
 ANY_NUMBER = re.compile(r"\d+(?:[_,]\d{3})*(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
 
 
-def orphans(notebook: NotebookNode) -> list[tuple[str, str]]:
-    """Numbers without a source, each as (heading, number as written)."""
+def orphans(notebook: NotebookNode, name: str) -> list[tuple[str, str]]:
+    """Numbers of the notebook called ``name`` without a source, as (heading, number)."""
     printed, code = numbers_printed(notebook), numbers_in_code(notebook)
+    known = [*printed, *recorded_numbers(name)]
     titles = notebooks.headings(notebook)
     found = []
     for position, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown" and titles[position] != "References":
-            lost = orphans_in(cell.source, [*printed, *recorded_numbers()], [*printed, *code])
+            lost = orphans_in(cell.source, known, [*printed, *code])
             found += [(titles[position], number) for number in lost]
     return found
 
@@ -75,13 +76,13 @@ def _numbers(text: str) -> list[float]:
 
 
 @cache
-def recorded_numbers() -> tuple[float, ...]:
-    """All numbers of the ledger and of the metrics and histories in the result files."""
-    found = [n for c in results.ledger() for n in (c.claimed, c.honest) if not isinstance(n, str)]
-    found += [n for c in results.ledger() for n in _numbers(f"{c.where} {c.why}")]
+def recorded_numbers(notebook: str | None = None) -> tuple[float, ...]:
+    """Metrics in the result files, and the ledger's numbers for one notebook (None: for all)."""
+    rows = [c for c in results.ledger() if notebook in (None, c.notebook)]
+    found = [n for c in rows for n in (c.claimed, c.honest) if not isinstance(n, str)]
+    found += [n for c in rows for n in _numbers(f"{c.where} {c.why}")]
     for path in sorted(RESULTS.glob("*.json")):
-        fields = json.loads(path.read_text("utf-8"))
-        found += _leaves([fields["metrics"], fields["histories"]])
+        found += _leaves(json.loads(path.read_text("utf-8"))["metrics"])
     return tuple(found)
 
 
