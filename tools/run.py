@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from tqdm import tqdm
 
 from tools import notebooks
+from utils import data
 from utils.paths import ROOT
 
 # What a kernel gets unless the caller's environment says otherwise: one BLAS thread (two spin
@@ -34,6 +35,22 @@ class Outcome:
     checked: int
     unchecked: int
     error: str
+
+
+def fetch_all() -> str:
+    """Fetch all data once before kernels start; say in a sentence what they will run on.
+
+    Where there is no network, forbids it to the kernels, so that none waits for time-outs.
+    """
+    try:
+        for name in data.catalogue():
+            data.fetch(name)
+    except data.Unavailable as reason:
+        os.environ["NN_COURSE_OFFLINE"] = "1"
+        return f"{reason} Notebooks on stand-in data are run, but not compared."
+    except data.DataError as reason:
+        return str(reason)
+    return "the real data is at hand."
 
 
 def execute(path: Path, **environment: str) -> NotebookNode:
@@ -91,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not paths:
         print("There are no notebooks to run.")
         return 1
+    print(f"Course data: {fetch_all()}")
     outcomes = []
     for path in tqdm(paths, desc="notebooks", disable=not sys.stderr.isatty()):
         result, notebook = outcome(path)

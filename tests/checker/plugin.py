@@ -23,7 +23,7 @@ from nbval import plugin as nbval_plugin
 from tests.checker.compare import ANSI, why_outputs_differ
 from tools.exercises import Exercise, exercises, stub
 from tools.notebooks import headings, tags
-from tools.run import ENVIRONMENT
+from tools.run import ENVIRONMENT, fetch_all
 from utils.datasets import STAND_IN
 
 NBVAL_SECONDS = 2000  # nbval's default for one cell
@@ -214,24 +214,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.nbval_current_env = True  # the kernel of this environment, whatever is installed
     if config.option.nbval_cell_timeout == NBVAL_SECONDS:
         config.option.nbval_cell_timeout = CELL_SECONDS
-    if hasattr(config, "workerinput") or not config.option.nbval:
-        return
-    from utils import data
-
-    try:
-        for name in data.catalogue():
-            data.fetch(name)
-        config.course_data = "the real data is at hand"
-    except data.Unavailable as reason:
-        os.environ["NN_COURSE_OFFLINE"] = "1"
-        config.course_data = f"{reason} Notebooks on stand-in data are run, but not compared."
-    except data.DataError as reason:
-        config.course_data = str(reason)
+    if config.option.nbval and not hasattr(config, "workerinput"):
+        config.course_data = fetch_all()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     words = getattr(config, "course_data", None)
-    return [f"course data: {words}"] if words else []
+    return [f"Course data: {words}"] if words else []
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
