@@ -48,6 +48,16 @@ def test_imports_point_down(path: Path):
     assert {name for name in imported(path) if LAYER_OF[name] >= level} == set()
 
 
+def test_nothing_but_tests_imports_tests():
+    outside = [p for p in SOURCES if p.parent.name in ("utils", "tools")]
+    importing = [
+        p.name
+        for p in outside
+        if re.search(r"^from tests|^import tests", p.read_text("utf-8"), re.M)
+    ]
+    assert importing == []
+
+
 def test_import_utils_is_light():
     program = (
         "import sys, time\n"

@@ -13,8 +13,8 @@ from functools import cache
 
 from nbformat import NotebookNode
 
-from tests.checker.compare import ANSI, MEASURED
 from tools import notebooks
+from tools.notebooks import ANSI, MEASURED
 from utils import results
 from utils.paths import RESULTS
 

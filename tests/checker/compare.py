@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from tools.notebooks import ANSI, MEASURED
+
 RELATIVE = 1e-9  # float64 arithmetic on another processor
 RMS = 4.0  # of 255, at 160 pixels wide: another font or title 1.5 to 3, other data 8 and more
 BLOCK_RMS = 40.0  # the same in any one block of 8×8 such pixels: one mark that moved
@@ -26,8 +28,6 @@ ALT_TEXT = "[plot "
 
 # A number stands free: 1.2.3 and 28x28 are words. `++` never gives back what it matched.
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+(?![\w]|\.\d)")
-MEASURED = re.compile(r"\(measured [^)\n]*\)")
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)

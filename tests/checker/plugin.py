@@ -20,9 +20,9 @@ import pytest
 from nbval import kernel as nbval_kernel
 from nbval import plugin as nbval_plugin
 
-from tests.checker.compare import ANSI, why_outputs_differ
+from tests.checker.compare import why_outputs_differ
 from tools.exercises import Exercise, exercises, stub
-from tools.notebooks import headings, tags
+from tools.notebooks import ANSI, headings, tags
 from tools.run import ENVIRONMENT, fetch_all
 from utils.datasets import STAND_IN
 
