@@ -23,6 +23,12 @@ def test_scores_equal_scikit_learns(answers):
     assert balanced_accuracy(predictions, labels, 6) == pytest.approx(balanced, abs=1e-15)
 
 
+def test_yes_and_no_count_as_classes_1_and_0():
+    said, true = np.array([True, False, True]), np.array([True, True, True])
+    np.testing.assert_array_equal(confusion_matrix(said, true, 2), [[0, 0], [1, 2]])
+    assert accuracy(said, true) == pytest.approx(2 / 3)
+
+
 def test_a_class_that_never_occurs_does_not_count():
     assert balanced_accuracy([0, 0, 1], [0, 0, 1], classes=9) == 1.0
 

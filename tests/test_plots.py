@@ -83,12 +83,21 @@ def test_show_displays_a_picture_with_its_words_and_prints_them(monkeypatch, cap
     ax.plot([0, 1], [0, 1])
     plots.show(fig)
     (bundle, options) = shown[0]
-    words = "[plot 1] “y” against “x”; line, 2 points, from 0.00 to 1.00, min 0.00, max 1.00"
+    words = "[plot 1] line, 2 points, from 0.00 to 1.00, min 0.00, max 1.00"
     assert capsys.readouterr().out == words + "\n"
     assert options == {"metadata": {"image/png": {"alt": words}}, "raw": True}
     picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert "Matplotlib" in picture.info["Software"]
     assert not plt.fignum_exists(fig.number)
+
+
+def test_a_title_above_all_panels_is_told_first(monkeypatch, capsys):
+    monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
+    fig, axes = plt.subplots(2)
+    axes[1].set_xlabel("step")
+    fig.suptitle("Two ways")
+    plots.show(fig)
+    assert capsys.readouterr().out == "[plot] Two ways\n[plot 1] \n[plot 2] “y” against “step”\n"
 
 
 def test_an_image_grid_shows_every_image_once():

@@ -77,4 +77,4 @@ def _paired(predictions: ArrayLike, labels: ArrayLike) -> tuple[NDArray, NDArray
     for name, values in (("predictions", predictions), ("labels", labels)):
         if values.dtype.kind not in "iub":
             raise ValueError(f"{name} must be whole class numbers; got dtype {values.dtype}.")
-    return predictions, labels
+    return predictions.astype(np.int64), labels.astype(np.int64)

@@ -55,7 +55,8 @@ def show(fig: Figure) -> None:
     """Display a figure and print its alt text, one line an axes; then close the figure."""
     from IPython.display import display
 
-    words = "\n".join(f"[plot {i}] {describe(ax)}" for i, ax in enumerate(fig.axes, 1))
+    lines = [f"[plot {i}] {describe(ax)}" for i, ax in enumerate(fig.axes, 1)]
+    words = "\n".join([f"[plot] {fig.get_suptitle()}", *lines] if fig.get_suptitle() else lines)
     picture = io.BytesIO()
     fig.savefig(picture, format="png", bbox_inches=None)  # a fixed number of pixels
     plt.close(fig)
@@ -94,8 +95,7 @@ def number(value: float) -> str:
 def describe(ax: Axes) -> str:
     """What an axes shows, in words and numbers: its labels, and each thing drawn on it."""
     title = " ".join(ax.get_title(loc=side) for side in ("left", "center", "right")).strip()
-    axes = f"“{ax.get_ylabel() or 'y'}” against “{ax.get_xlabel() or 'x'}”" if ax.axison else ""
-    parts = [part for part in (title, axes) if part]
+    parts = [part for part in (title, _labels(ax)) if part]
     parts += [_line(line) for line in ax.lines]
     parts += [_collection(collection) for collection in ax.collections]
     parts += [_bars(bars) for bars in ax.containers if isinstance(bars, BarContainer)]
@@ -103,6 +103,13 @@ def describe(ax: Axes) -> str:
     texts = [text.get_text().replace("\n", " ") for text in ax.texts if text.get_text()]
     parts += [f"“{text}”" for text in texts] if len(texts) <= MAX_TEXTS else [f"{len(texts)} texts"]
     return "; ".join(parts)
+
+
+def _labels(ax: Axes) -> str:
+    x, y = ax.get_xlabel(), ax.get_ylabel()
+    if not ax.axison or not (x or y):
+        return ""
+    return f"“{y or 'y'}” against “{x or 'x'}”"
 
 
 def _values(values: ArrayLike) -> NDArray[np.float64]:
