@@ -59,6 +59,11 @@ def test_disjoint_touching_and_empty_boxes_have_iou_0():
     np.testing.assert_array_equal(box_iou(boxes, boxes), np.diag([1.0, 1, 1, 0]))
 
 
+def test_no_boxes_have_no_pairs():
+    assert box_iou([], [[0, 0, 1, 1]]).shape == (0, 1)
+    assert box_areas([]).shape == (0,)
+
+
 @pytest.mark.parametrize(
     "boxes", [[[0, 0, 1]], [0, 0, 1, 1], [[1, 0, 0, 1]], [[0, 0, np.nan, 1]]], ids=str
 )

@@ -47,6 +47,7 @@ def test_lines_marks_areas_bars_images_and_texts_are_told():
     axes[1, 0].bar([0, 1], [0.25, 0.75])
     axes[1, 0].barh([0, 1], [3.0, 4.0])
     axes[1, 1].imshow([[0, 1], [2, 5]])
+    axes[1, 1].add_patch(plt.Rectangle((0, 0), 1, 1))
     axes[1, 1].text(0, 0, "here")
     assert describe(axes[0, 0]) == (
         "It falls; “loss” against “step”; line “train”, 3 points, from 3.00 to 2.00, "
@@ -58,7 +59,7 @@ def test_lines_marks_areas_bars_images_and_texts_are_told():
     words = describe(axes[1, 0])
     assert "bars, 2, min 0.250, max 0.750" in words
     assert "bars, 2, min 3.00, max 4.00" in words
-    assert "image 2×2, mean 2.00, min 0.00, max 5.00; “here”" in describe(axes[1, 1])
+    assert "1 shapes; image 2×2, mean 2.00, min 0.00, max 5.00; “here”" in describe(axes[1, 1])
 
 
 def test_rounding_noise_is_told_as_zero():
@@ -97,7 +98,7 @@ def test_a_title_above_all_panels_is_told_first(monkeypatch, capsys):
     axes[1].set_xlabel("step")
     fig.suptitle("Two ways")
     plots.show(fig)
-    assert capsys.readouterr().out == "[plot] Two ways\n[plot 1] \n[plot 2] “y” against “step”\n"
+    assert capsys.readouterr().out == "[plot] Two ways\n[plot 1] \n[plot 2] against “step”\n"
 
 
 def test_an_image_grid_shows_every_image_once():

@@ -41,7 +41,7 @@ def box_areas(boxes: ArrayLike) -> NDArray[np.float64]:
 
     Raises ValueError for another shape, a value that is not finite or swapped corners.
     """
-    boxes = np.asarray(boxes, dtype=float)
+    boxes = _boxes(boxes)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes must have shape (N, 4) as x1, y1, x2, y2; got {boxes.shape}.")
     sides = boxes[:, 2:] - boxes[:, :2]  # (N, 2): width, height
@@ -57,12 +57,18 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     where both have no area. Raises ValueError as ``box_areas`` does.
     """
     area_a, area_b = box_areas(a), box_areas(b)
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    a, b = _boxes(a), _boxes(b)
     low = np.maximum(a[:, None, :2], b[None, :, :2])  # (N, M, 2)
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])  # (N, M, 2)
     intersection = np.clip(high - low, 0, None).prod(axis=2)  # (N, M)
     union = area_a[:, None] + area_b[None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def _boxes(boxes: ArrayLike) -> NDArray[np.float64]:
+    """As floats; an empty list is no boxes, (0, 4)."""
+    boxes = np.asarray(boxes, dtype=float)
+    return boxes if boxes.size or boxes.ndim > 1 else boxes.reshape(0, 4)
 
 
 def _paired(predictions: ArrayLike, labels: ArrayLike) -> tuple[NDArray, NDArray]:

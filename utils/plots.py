@@ -99,6 +99,9 @@ def describe(ax: Axes) -> str:
     parts += [_line(line) for line in ax.lines]
     parts += [_collection(collection) for collection in ax.collections]
     parts += [_bars(bars) for bars in ax.containers if isinstance(bars, BarContainer)]
+    in_bars = {bar for container in ax.containers for bar in container.get_children()}
+    shapes = sum(patch not in in_bars for patch in ax.patches)
+    parts += [f"{shapes} shapes"] if shapes else []
     parts += [_image(image) for image in ax.images]
     texts = [text.get_text().replace("\n", " ") for text in ax.texts if text.get_text()]
     parts += [f"“{text}”" for text in texts] if len(texts) <= MAX_TEXTS else [f"{len(texts)} texts"]
@@ -106,10 +109,9 @@ def describe(ax: Axes) -> str:
 
 
 def _labels(ax: Axes) -> str:
-    x, y = ax.get_xlabel(), ax.get_ylabel()
-    if not ax.axison or not (x or y):
-        return ""
-    return f"“{y or 'y'}” against “{x or 'x'}”"
+    """“loss” against “step”; inner panels of a grid may have one label or none."""
+    y, x = (f"“{label}”" if label else "" for label in (ax.get_ylabel(), ax.get_xlabel()))
+    return f"{y} against {x}".strip() if x and ax.axison else y * ax.axison
 
 
 def _values(values: ArrayLike) -> NDArray[np.float64]:

@@ -229,8 +229,9 @@ def pytest_terminal_summary(terminalreporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             if ".ipynb" in getattr(report, "nodeid", ""):
-                seconds[re.split("::", report.nodeid)[0]] += report.duration
-                stand_ins |= {v for k, v in report.user_properties if k == "stand_in"}
+                seconds[re.split("::", report.nodeid)[0]] += getattr(report, "duration", 0)
+                told = getattr(report, "user_properties", ())
+                stand_ins |= {value for key, value in told if key == "stand_in"}
     if seconds:
         terminalreporter.section("notebooks: seconds on one core")
         for name, spent in sorted(seconds.items(), key=lambda pair: -pair[1]):
