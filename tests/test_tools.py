@@ -300,7 +300,7 @@ def test_generated_parts_stand_between_their_markers():
 
 def test_ours_shows_the_interval_over_seeds():
     result = results.Result("x", {"metrics": {"a": {"values": [0.9, 0.92, 0.94]}}})
-    assert readme.ours_of(result, "a") == "0.92 ± 0.04968"
+    assert readme.ours_of(result, "a") == "0.92 ± 0.05"
 
 
 def test_reproduce_refuses_what_it_cannot_do(capsys):

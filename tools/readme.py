@@ -35,12 +35,13 @@ def _index_row(path: Path) -> str:
     headline = re.search(r"^\*\*Headline:\*\* ((?:.+\n?)+)", head, flags=re.MULTILINE)[1]
     minutes = re.search(r"^\*Time: (\d+)", head, flags=re.MULTILINE)[1]
     name, said = notebooks.name_of(path), " ".join(headline.split())
+    said = said[0].upper() + said[1:]
     return f"| [{title}]({name}) | {notebooks.badge(path)} | {minutes} | {said} |"
 
 
 def measured() -> str:
     """The honest-number table of the systems that have been measured."""
-    rows = [_ledger_row(c) for c in results.ledger() if _result(c.id)]
+    rows = [_ledger_row(c) for c in _by_row() if _result(c.id)]
     systems = {c.row for c in results.ledger()}
     done = {c.row for c in results.ledger() if _result(c.id)}
     counted = f"{len(done)} of {len(systems)} systems are measured so far"
@@ -49,7 +50,11 @@ def measured() -> str:
 
 def whole_ledger() -> str:
     """The table of every claim, measured or not."""
-    return "\n".join([TABLE_HEAD, *(_ledger_row(claim) for claim in results.ledger())])
+    return "\n".join([TABLE_HEAD, *(_ledger_row(claim) for claim in _by_row())])
+
+
+def _by_row() -> list[Claim]:
+    return sorted(results.ledger(), key=lambda claim: claim.row)
 
 
 def _ledger_row(claim: Claim) -> str:
@@ -66,9 +71,9 @@ def _ledger_row(claim: Claim) -> str:
 
 
 def ours_of(result: Result, metric: str) -> str:
-    """``0.9512 ± 0.0012`` (half the 95 % interval over seeds), or the value of a single run."""
+    """``0.9512 ± 0.001`` (half the 95 % interval over seeds), or the value of a single run."""
     bounds = result.interval(metric)
-    half = f" ± {_number((bounds[1] - bounds[0]) / 2)}" if bounds else ""
+    half = f" ± {(bounds[1] - bounds[0]) / 2:.1g}" if bounds else ""
     return _number(result.mean(metric)) + half
 
 
