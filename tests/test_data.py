@@ -1,9 +1,11 @@
 """The data layer: what it returns is right, and every fault is one sentence."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -59,9 +61,9 @@ def test_a_damaged_file_stays_until_the_new_one_proves_right(tmp_path: Path):
         assert files(folder) == {PLACE: GOOD[:5]}
 
 
-def test_a_read_only_cache_is_read_and_downloads_go_to_the_users_cache(tmp_path, monkeypatch):
-    with server() as httpd, course_data(tmp_path, f"{httpd.url}/good"):
-        monkeypatch.setenv("NN_COURSE_DATA", "/proc")  # nobody can write there, not even root
+def test_a_read_only_cache_is_read_and_downloads_go_to_the_users_cache(tmp_path: Path):
+    read_only = mock.patch.dict(os.environ, NN_COURSE_DATA="/proc")  # not even for root
+    with server() as httpd, course_data(tmp_path, f"{httpd.url}/good"), read_only:
         path = data.fetch(NAME)
         assert path.read_bytes() == GOOD
         assert path.is_relative_to(tmp_path)
