@@ -24,7 +24,7 @@ KERNEL = {
     "language_info": {"name": "python"},
 }
 KEPT_METADATA = ("tags", "jupyter", "cellView")  # tags, and how Jupyter and Colab fold a cell
-FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # a solution, until opened
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # until opened
 MEASURED = re.compile(r"\(measured [^)\n]*\)")  # the part of a claim that may differ
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # colours in the text of a terminal
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -126,7 +126,7 @@ def normalise(notebook: NotebookNode, path: Path) -> NotebookNode:
         cell.source = _generated(cell, path, first=cell.cell_type == "code" and count == 0)
         cell.id = _identity(cell, seen)
         kept = {k: cell.metadata[k] for k in KEPT_METADATA if cell.metadata.get(k)}
-        if "solution" in tags(cell):
+        if "solution" in tags(cell) or cell.source == bootstrap():
             kept |= FOLDED
         cell.metadata = nbformat.from_dict(kept)
         if cell.cell_type == "code":
@@ -142,12 +142,9 @@ def _generated(cell: NotebookNode, path: Path, *, first: bool) -> str:
     """The cell's source, with the setup cell and the badge as the course now writes them."""
     if first:
         return bootstrap()
-    return re.sub(
-        rf"^\[!\[[^]]*\]\({re.escape(BADGE)}\)\]\(.*\)$",
-        badge(path),
-        cell.source.rstrip(),
-        flags=re.MULTILINE,
-    )
+    old_badge = rf"^\[!\[[^]]*\]\({re.escape(BADGE)}\)\]\(.*\)$\n*"
+    source = re.sub(old_badge, badge(path) + "\n\n", cell.source, flags=re.MULTILINE)
+    return source.rstrip()
 
 
 def _identity(cell: NotebookNode, seen: dict[str, int]) -> str:
