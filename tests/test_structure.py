@@ -1,6 +1,7 @@
 """The house as design: layers, light imports, small functions, no secrets, clean code."""
 
 import ast
+import graphlib
 import re
 import statistics
 import subprocess
@@ -15,41 +16,59 @@ from utils.paths import ROOT
 # Each module of utils and the layer it stands on; it may import only from lower layers.
 LAYERS = (
     {"paths", "profile", "history"},
-    {"data", "missing"},
+    {"nn", "data", "missing"},
     {"datasets", "metrics", "results"},
     {"claims", "models", "plots", "training", "vision"},
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
-MODULES = sorted((ROOT / "utils").glob("*.py"))
-SOURCES = [
-    p for folder in ("utils", "tools", "tests") for p in sorted((ROOT / folder).rglob("*.py"))
-]
+MODULES = sorted((ROOT / "utils").rglob("*.py"))
+FOLDERS = ("utils", "tools", "benchmarks", "tests")
+SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def dotted(path: Path) -> str:
+    """utils/nn/conv.py → utils.nn.conv; a package goes by its own name."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
 
 
 def imported(path: Path) -> set[str]:
-    """Names of the modules of utils that a module imports, anywhere in it."""
-    found = set()
+    """Dotted names of the modules of utils that a module imports, anywhere in it."""
+    known, found = {dotted(p) for p in MODULES}, set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "utils":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("utils."):
-            found.add(node.module.split(".")[1])
-    return found & set(LAYER_OF)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= inner or ({node.module} & known)
+    return found
+
+
+def layer(name: str) -> str:
+    """The part of a dotted name that has a layer: utils.nn.conv → nn."""
+    return name.split(".")[1]
 
 
 def test_every_module_has_a_layer():
-    assert {path.stem for path in MODULES} - {"__init__"} == set(LAYER_OF)
+    assert {layer(dotted(path)) for path in MODULES if dotted(path) != "utils"} == set(LAYER_OF)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=dotted)
 def test_imports_point_down(path: Path):
-    level = LAYER_OF.get(path.stem, 9)
-    assert {name for name in imported(path) if LAYER_OF[name] >= level} == set()
+    if dotted(path) == "utils":
+        return
+    own = layer(dotted(path))
+    others = {layer(name) for name in imported(path)} - ({own} if own == "nn" else set())
+    assert {name for name in others if LAYER_OF[name] >= LAYER_OF[own]} == set()
+
+
+def test_no_module_imports_itself_by_a_detour():
+    packages = {dotted(path) for path in MODULES if path.stem == "__init__"}
+    graph = {dotted(path): imported(path) - packages for path in MODULES}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_nothing_but_tests_imports_tests():
-    outside = [p for p in SOURCES if p.parent.name in ("utils", "tools")]
+    outside = [p for p in SOURCES if "tests" not in p.parts]
     importing = [
         p.name
         for p in outside
@@ -76,6 +95,8 @@ def test_import_utils_is_light():
 @pytest.mark.parametrize(
     ("module", "without"),
     [
+        ("nn", "torch"),
+        ("nn", "scipy"),
         ("claims", "numpy"),
         ("profile", "numpy"),
         ("data", "numpy"),
@@ -96,9 +117,9 @@ def test_a_module_imports_only_what_it_needs(module: str, without: str):
 
 
 def functions() -> list[tuple[str, int]]:
-    """Every function of utils and tools with its number of lines, docstring left out."""
+    """Every function outside the tests with its number of lines, docstring left out."""
     found = []
-    for path in (p for p in SOURCES if p.parent.name in ("utils", "tools")):
+    for path in (p for p in SOURCES if "tests" not in p.parts):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 first = node.body[ast.get_docstring(node) is not None :]
@@ -119,11 +140,11 @@ def test_public_functions_say_what_they_do_and_are_typed():
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 if not ast.get_docstring(node):
-                    silent.append(f"{path.stem}.{node.name}")
+                    silent.append(f"{dotted(path)}.{node.name}")
                 if isinstance(node, ast.FunctionDef) and any(
                     a.annotation is None for a in node.args.args + node.args.kwonlyargs
                 ):
-                    untyped.append(f"{path.stem}.{node.name}")
+                    untyped.append(f"{dotted(path)}.{node.name}")
     assert silent == []
     assert untyped == []
 
