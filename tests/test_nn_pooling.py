@@ -254,7 +254,9 @@ def test_pyramid_pooling_equals_that_of_torch_and_its_length_knows_no_size(size,
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("layer", [MaxPool2d(2), MaxPool2d(3, 1, "same"), *LAYERS], ids=lambda x: x.name)
+@pytest.mark.parametrize(
+    "layer", [MaxPool2d(2), MaxPool2d(3, 1, "same"), *LAYERS], ids=lambda x: x.name
+)
 def test_the_dtype_is_kept(layer, dtype):
     y = layer(images(2, 3, 6, 5, dtype=dtype))
     assert {y.dtype, layer.backward(y).dtype} == {np.dtype(dtype)}
