@@ -228,9 +228,9 @@ def test_averages_of_a_dead_unit_end_at_zero_not_at_denormal_numbers(name: str, 
     for _ in range(1200):
         optimizer.step()
         parameter.grad = np.zeros(3, np.float32)
-        for slot in optimizer.slots:
-            size = np.abs(optimizer.state[0][slot])
-            assert not ((size > 0) & (size < np.finfo(np.float32).tiny)).any()
+    for slot in optimizer.slots:
+        size = np.abs(optimizer.state[0][slot])
+        assert not ((size > 0) & (size < np.finfo(np.float32).tiny)).any()
 
 
 def test_optimizers_say_what_is_wrong():

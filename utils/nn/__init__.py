@@ -10,12 +10,16 @@ Modules, from the ground up:
     module                                        Module, Parameter, Sequential
     init                                          initial weights
     linear  activations  dropout  normalisation   layers
+    windows  conv  pooling                        layers of images
+    recurrent  attention                          layers of sequences
     losses  optim  schedules                      what trains them
     training                                      batches, fit, evaluate, predict
 """
 
 from utils.nn import init
 from utils.nn.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from utils.nn.attention import MultiheadAttention, TransformerEncoderLayer
+from utils.nn.conv import Conv2d, ConvTranspose2d
 from utils.nn.dropout import Dropout
 from utils.nn.linear import Embedding, Flatten, Linear
 from utils.nn.losses import (
@@ -28,20 +32,37 @@ from utils.nn.losses import (
 from utils.nn.module import Module, Parameter, Sequential
 from utils.nn.normalisation import BatchNorm1d, BatchNorm2d, LayerNorm
 from utils.nn.optim import SGD, Adadelta, Adagrad, Adam, AdamW, LazyAdam, NAdam, RMSprop
+from utils.nn.pooling import (
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool2d,
+    AvgPool2d,
+    MaxPool2d,
+    MaxUnpool2d,
+    SpatialPyramidPool,
+)
+from utils.nn.recurrent import GRU, LSTM, RNN
 from utils.nn.schedules import CosineAnnealingLR, OneCycleLR, StepLR
 from utils.nn.training import batches, clip_grad_norm_, evaluate, fit, predict
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SGD",
     "Adadelta",
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
+    "AvgPool2d",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Conv2d",
+    "ConvTranspose2d",
     "CosineAnnealingLR",
     "CrossEntropyLoss",
     "Dropout",
@@ -53,8 +74,11 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "MSELoss",
+    "MaxPool2d",
+    "MaxUnpool2d",
     "Module",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NAdam",
     "OneCycleLR",
     "Parameter",
@@ -64,8 +88,10 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "SpatialPyramidPool",
     "StepLR",
     "Tanh",
+    "TransformerEncoderLayer",
     "batches",
     "clip_grad_norm_",
     "evaluate",

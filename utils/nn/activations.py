@@ -55,7 +55,7 @@ class LeakyReLU(Activation):
         self.negative_slope = float(negative_slope)
 
     def value(self, x: Array) -> Array:
-        return np.where(x > 0, x, self.negative_slope * x)
+        return np.maximum(x, 0) + self.negative_slope * np.minimum(x, 0)
 
     def slope(self, x: Array, y: Array) -> Array:
         return np.where(x > 0, x.dtype.type(1), x.dtype.type(self.negative_slope))
@@ -68,7 +68,7 @@ class ELU(Activation):
         self.alpha = float(alpha)
 
     def value(self, x: Array) -> Array:
-        return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
+        return np.maximum(x, 0) + self.alpha * np.expm1(np.minimum(x, 0))
 
     def slope(self, x: Array, y: Array) -> Array:
         return np.where(x > 0, x.dtype.type(1), y + self.alpha)  # α eˣ = f(x) + α
@@ -173,9 +173,8 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e⁻ˣ), for negative x as eˣ / (1 + eˣ): the exponent is never positive."""
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
+    """1 / (1 + e⁻ˣ) = e^min(x, 0) / (1 + e^−|x|): no exponent is positive, so none overflows."""
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
 def erf(x: Array) -> Array:

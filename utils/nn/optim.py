@@ -235,7 +235,7 @@ class RMSprop(Optimizer):
         variance = square_avg
         if grad_avg is not None:
             average(grad_avg, g, self.alpha)  # m ← α m + (1 − α) g
-            variance = square_avg - grad_avg * grad_avg
+            variance = np.maximum(square_avg - grad_avg * grad_avg, 0)  # − 1e-20 by rounding
         g = g / (np.sqrt(variance) + self.eps)  # g / (√v + ε), centered: g / (√(v − m²) + ε)
         if momentum_buffer is not None:
             momentum_buffer *= self.momentum
