@@ -154,6 +154,14 @@ def test_training_goes_on_from_a_state_dict(name: str, arguments: dict):
     run(second, reference, gradients, 5)
 
 
+def test_a_parameter_that_was_set_to_a_view_is_updated_too():
+    parameter = nn.Parameter(np.zeros((2, 3)))
+    parameter.data = np.zeros((3, 2)).T
+    parameter.grad = np.ones((3, 2)).T
+    nn.SGD([parameter], lr=1.0).step()
+    np.testing.assert_array_equal(parameter.data, -np.ones((2, 3)))
+
+
 def test_a_state_dict_is_a_copy_and_of_one_kind():
     ours, _, gradients = problem(0, SHAPES)
     optimizer = nn.Adam(ours)

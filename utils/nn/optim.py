@@ -75,6 +75,7 @@ class Optimizer:
 
     def apply(self, parameter: Parameter, step: int, slots: dict[str, Array]) -> None:
         """Update one parameter."""
+        parameter.data = np.asarray(parameter.data, order="C")  # a view would be updated in vain
         self.update_pieces(step, parameter.data, parameter.grad, slots)
 
     def update_pieces(self, step: int, w: Array, g: Array, slots: dict[str, Array]) -> None:
@@ -100,16 +101,12 @@ class Optimizer:
         Parameters are told apart by their position. Raises ValueError where they do not match.
         """
         hyperparameters, state = state_dict["hyperparameters"], state_dict["state"]
-        same_kind = hyperparameters.keys() == self._hyperparameters().keys()
-        if (
-            not same_kind
-            or len(state) != len(self.parameters)
-            or not all(
-                slot.shape == parameter.data.shape
-                for slots, parameter in zip(state, self.parameters, strict=True)
-                for name, slot in slots.items()
-                if name != "step"
-            )
+        shapes = [{v.shape for k, v in slots.items() if k != "step"} for slots in state]
+        fits = hyperparameters.keys() == self._hyperparameters().keys()
+        fits = fits and len(shapes) == len(self.parameters)
+        if not fits or any(
+            not found <= {parameter.data.shape}
+            for found, parameter in zip(shapes, self.parameters, strict=True)
         ):
             raise ValueError(f"{type(self).__name__}: this state is of another optimizer or model.")
         vars(self).update(copy.deepcopy(hyperparameters))

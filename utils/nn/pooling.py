@@ -50,7 +50,7 @@ class MaxPool2d(Module):
         window = Window(x.shape[2:], self.kernel_size, self.stride, self.dilation, *self.padding)
         window.check(self.name)
         y, masks = np.empty((*x.shape[:2], *window.output), x.dtype), []
-        for images in tiles(len(x), 4 * x[0].size):
+        for images in tiles(len(x), 2 * x[0].size):
             of_rows, along_rows = _maxima(window.pad(x[images], -np.inf), window, COLUMNS)
             y[images], along_columns = _maxima(of_rows, window, ROWS)
             masks.append((images, along_rows, along_columns))
