@@ -15,7 +15,7 @@ endif
 LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \
        $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s)),,--no-browser)
 
-.PHONY: lab test notebooks store reproduce exercises format
+.PHONY: lab test notebooks store reproduce bench exercises format
 
 lab: $(READY)                    ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(LAB)
@@ -31,6 +31,10 @@ store: $(READY)                  ## NOTEBOOK=path: execute one notebook and keep
 
 reproduce: $(READY)              ## ID=row of results/claims.toml, or all: measure it at full size
 	$(BIN)/python -m tools.reproduce $(ID)
+
+bench: $(READY)                  ## time the NumPy library beside PyTorch; quiet machine, please
+	$(BIN)/python -m benchmarks.nn_speed --path results/benchmarks/nn_speed.json
+	$(BIN)/python -m tools.readme
 
 exercises: $(READY)              ## write the students' notebooks to build/exercises/
 	$(BIN)/python -m tools.exercises

@@ -96,13 +96,15 @@ def test_the_generated_pages_are_up_to_date(path: Path):
 
 def test_numbers_in_the_readme_have_a_source():
     text = (ROOT / "README.md").read_text("utf-8")
-    for name in ("index", "honest numbers"):
+    for name in ("index", "honest numbers", "benchmarks"):
         text = readme.generated(text, name, "")
     known = [*prose.recorded_numbers(), 3.11]  # the version of Python
     assert prose.orphans_in(text.replace("`✓ test accuracy ≥ 0.97`", ""), known) == []
 
 
-@pytest.mark.parametrize("target", ["lab", "test", "notebooks", "store", "reproduce", "exercises"])
+@pytest.mark.parametrize(
+    "target", ["lab", "test", "notebooks", "store", "reproduce", "bench", "exercises"]
+)
 def test_make_knows_its_targets(target: str):
     run = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -4,9 +4,11 @@ Between ``<!-- NAME -->`` and ``<!-- /NAME -->`` stands what this module makes f
 the ledger and the result files. ``make format`` writes it; a test fails when it is out of date.
 """
 
+import json
 import re
 from pathlib import Path
 
+from benchmarks import nn_speed
 from tools import notebooks
 from utils import results
 from utils.paths import RESULTS, ROOT
@@ -87,6 +89,12 @@ def _result(id: str) -> Result | None:
     return results.read(id) if (RESULTS / f"{id}.json").is_file() else None
 
 
+def benchmarks() -> str:
+    """Ratios of the last ``make bench``: a training step of ours over one of PyTorch."""
+    record = json.loads((RESULTS / "benchmarks" / "nn_speed.json").read_text("utf-8"))
+    return nn_speed.table({int(n): cases for n, cases in record["threads"].items()})
+
+
 def generated(text: str, name: str, content: str) -> str:
     """``text`` with ``content`` between its two ``name`` markers; ValueError without them."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", flags=re.DOTALL)
@@ -99,6 +107,7 @@ def pages() -> dict[Path, str]:
     """Each page with generated parts, as it should be now."""
     front, full = ROOT / "README.md", RESULTS / "README.md"
     text = generated(front.read_text("utf-8"), "index", index())
+    text = generated(text, "benchmarks", benchmarks())
     return {
         front: generated(text, "honest numbers", measured()),
         full: generated(full.read_text("utf-8"), "ledger", whole_ledger()),
