@@ -39,8 +39,11 @@ MEMORY = 600  # MB that case (c) may use
 
 
 def one_convolution(nn: Any, **draw: Any) -> Any:
-    """(a) The CNN of schneimo/neural-network-basics. Its pooling is 4×4 with stride 1 and keeps 28 × 28 · 32 = 25088:
-    of the three pixels of padding one goes above and left, two below and right."""
+    """(a) The CNN of schneimo/neural-network-basics: 28 × 28 · 32 = 25088 after its pooling.
+
+    The pooling is 4×4 with stride 1 and keeps the size: of its three pixels of padding one goes
+    above and left, two below and right.
+    """
     pool = ours.MaxPool2d(4, stride=1, padding="same") if nn is ours else torch_same_pool()
     return nn.Sequential(
         nn.Conv2d(1, 32, 7, padding=3, **draw), nn.ReLU(), pool, nn.Flatten(),
