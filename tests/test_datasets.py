@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from utils import data
-from utils.datasets import STAND_IN, ImageData, Split, as_float, mnist, read_idx
+from utils.datasets import STAND_IN, ImageData, Split, as_float, mnist, mnist_100, read_idx
 
 
 @pytest.fixture
@@ -58,6 +58,43 @@ def test_only_a_missing_network_leads_to_a_stand_in(error, monkeypatch: pytest.M
     monkeypatch.setattr(data, "fetch", fails)
     with pytest.raises(type(error)):
         mnist()
+
+
+@pytest.fixture(scope="module")
+def pairs() -> ImageData:
+    return mnist_100((50, 10, 20))
+
+
+def halves(split: Split) -> list[bytes]:
+    """Each digit image of the pairs, left ones first."""
+    return [half.tobytes() for part in np.split(split.images, 2, axis=2) for half in part]
+
+
+def test_pairs_have_as_many_of_each_class_and_a_label_that_reads_both(pairs: ImageData):
+    assert split_sizes(pairs) == [5_000, 1_000, 2_000]
+    assert set(np.bincount(pairs.validation.labels)) == {10}
+    assert pairs.train.images.shape[1:] == (28, 56)
+    digits = mnist().train
+    label_of = {image.tobytes(): label for image, label in zip(*vars(digits).values(), strict=True)}
+    left, right = np.split(np.array([label_of[half] for half in halves(pairs.train)]), 2)
+    np.testing.assert_array_equal(10 * left + right, pairs.train.labels)
+
+
+def test_no_digit_image_of_the_pairs_is_in_two_splits(pairs: ImageData):
+    train, validation, test = (
+        set(halves(split)) for split in (pairs.train, pairs.validation, pairs.test)
+    )
+    assert not train & validation
+    assert not (train | validation) & test
+
+
+def test_pairs_use_the_images_of_a_digit_evenly_and_follow_their_seed(pairs: ImageData):
+    digits, again = mnist().train.labels, mnist_100((50, 10, 20)).train
+    np.testing.assert_array_equal(again.images, pairs.train.images)
+    counts = np.unique(halves(pairs.train), return_counts=True)[1]
+    fair = 1_000 / np.bincount(digits)  # times that an image of each digit is wanted
+    assert counts.max() <= np.ceil(fair.max() / 2) * 2
+    assert (mnist_100((5, 5, 5), seed=1).train.labels[:9] != again.labels[:9]).any()
 
 
 def test_as_float_gives_what_a_network_reads():

@@ -137,6 +137,41 @@ def _small_digits() -> ImageData:
     )
 
 
+def mnist_100(per_class: tuple[int, int, int] = (500, 100, 100), *, seed: int = 0) -> ImageData:
+    """Pairs of MNIST digits side by side: images uint8 (N, 28, 56), label = 10 · left + right.
+
+    train, validation and test hold ``per_class`` pairs of each of the 100 classes, 50,000, 10,000
+    and 10,000 unless told, in random order. The pairs of a split are made of the digits of the
+    same split of ``mnist``, so no digit image occurs in two splits; within one, every image of a
+    digit is used equally often, give or take one on each side. Without a network: pairs of the
+    stand-in's digits.
+    """
+    digits, rng = mnist(), np.random.default_rng(seed)
+    splits = (digits.train, digits.validation, digits.test)
+    return ImageData(
+        *(_pairs(split, count, rng) for split, count in zip(splits, per_class, strict=True)),
+        name="MNIST-100",
+        source=f"pairs of digits of {digits.name}, {digits.source}; seed {seed}",
+        sha256=digits.sha256,
+        is_stand_in=digits.is_stand_in,
+    )
+
+
+def _pairs(digits: Split, per_class: int, rng: np.random.Generator) -> Split:
+    labels = rng.permutation(np.repeat(np.arange(100), per_class))
+    halves = [digits.images[_places(digits.labels, half, rng)] for half in divmod(labels, 10)]
+    return Split(np.concatenate(halves, axis=2), labels)
+
+
+def _places(labels: NDArray, wanted: NDArray, rng: np.random.Generator) -> NDArray[np.int64]:
+    """For each wanted digit the place of one, each place used as often as any other of it."""
+    places = np.empty(len(wanted), dtype=np.int64)
+    for digit in np.unique(wanted):
+        here = wanted == digit
+        places[here] = np.resize(rng.permutation(np.flatnonzero(labels == digit)), here.sum())
+    return places
+
+
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """Array of a gzipped IDX file of unsigned bytes (the format of MNIST).
 
