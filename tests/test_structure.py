@@ -16,9 +16,9 @@ from utils.paths import ROOT
 # Each module of utils and the layer it stands on; it may import only from lower layers.
 LAYERS = (
     {"paths", "profile", "history"},
-    {"nn", "data", "missing"},
+    {"nn", "data", "missing", "checkpoints"},
     {"datasets", "metrics", "results"},
-    {"claims", "models", "plots", "training", "vision"},
+    {"claims", "models", "plots", "training", "vision", "leaks"},
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
