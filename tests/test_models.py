@@ -53,6 +53,20 @@ def test_a_failed_save_leaves_the_old_model(tmp_path: Path):
     assert {path.name for path in tmp_path.iterdir()} == {"net.npz", "index.json"}
 
 
+@pytest.mark.parametrize(
+    ("recording", "seed", "kept"), [(None, "0", False), ("1", "1", False), ("1", "0", True)]
+)
+def test_only_the_recorded_run_of_seed_0_keeps_its_weights(recording, seed, kept, monkeypatch):
+    saved = []
+    monkeypatch.setattr(models, "save", lambda name, state, result: saved.append((name, result)))
+    monkeypatch.delenv("NN_COURSE_RECORD", raising=False)
+    if recording:
+        monkeypatch.setenv("NN_COURSE_RECORD", recording)
+    monkeypatch.setenv("NN_COURSE_SEED", seed)
+    models.keep("net", {}, result="an-id")
+    assert saved == [("net", "an-id")] * kept
+
+
 def test_the_courses_own_models_load():
     for name in models.index():
         assert models.load(name)

@@ -19,6 +19,7 @@ LAYERS = (
     {"nn", "data", "missing", "checkpoints"},
     {"datasets", "metrics", "results"},
     {"claims", "models", "plots", "training", "vision", "leaks"},
+    {"networks"},
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 

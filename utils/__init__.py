@@ -2,6 +2,7 @@
 
 Layers (a module imports only from the layers below it):
 
+    networks                                         networks that several topics use
     training  claims  plots  models  vision  leaks   what notebooks call
     datasets  metrics  results                       typed splits; scores; recorded runs
     data  checkpoints                                downloads that cannot lie; states of a training

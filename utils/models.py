@@ -1,6 +1,7 @@
 """Small trained weights of the course, each with its hash and the run that it came from."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ def save(name: str, state: dict[str, Any], *, result: str, folder: Path = MODELS
         listing = json.dumps({**index(folder), name: entry}, indent=1, sort_keys=True)
         temporary.write_text(listing + "\n", "utf-8")
     return path
+
+
+def keep(name: str, state: dict[str, Any], *, result: str) -> None:
+    """Store the weights that a notebook trained, in the recorded run of seed 0 (``make reproduce``).
+
+    Does nothing elsewhere: a reader's run never changes the course's models.
+    """
+    if "NN_COURSE_RECORD" in os.environ and os.environ.get("NN_COURSE_SEED", "0") == "0":
+        save(name, state, result=result)
 
 
 def load(name: str, *, folder: Path = MODELS) -> dict[str, Any]:

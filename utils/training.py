@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,29 @@ from tqdm import tqdm
 from utils import checkpoints
 from utils.history import History
 
-__all__ = ["History", "count_parameters", "evaluate", "fit", "predict", "shuffled_batches"]
+__all__ = [
+    "History",
+    "count_parameters",
+    "drawing_from",
+    "evaluate",
+    "fit",
+    "predict",
+    "shuffled_batches",
+]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Batches = Iterable[tuple[Any, Tensor]]
+
+
+@contextmanager
+def drawing_from(generator: torch.Generator) -> Iterator[None]:
+    """Inside, what torch draws by itself (first weights, dropout) follows ``generator``.
+
+    Afterwards torch's global state is what it was before.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
 
 
 def shuffled_batches(
@@ -73,8 +92,7 @@ def fit(
     when the loss is no longer finite.
     """
     training = _Training(model, optimizer, schedule, generator, _Best(keep_best))
-    with torch.random.fork_rng(devices=[]), _writer(log) as writer:
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with drawing_from(generator), _writer(log) as writer:
         if checkpoint is not None and checkpoint.exists():
             checkpoints.restore(checkpoint, training.state, training.load_state)
         for epoch in _bar(range(len(training.history) + 1, epochs + 1), epochs):

@@ -1,0 +1,35 @@
+"""Networks that more than one topic uses. Each takes a generator for its first weights."""
+
+import torch
+from torch import nn
+
+from utils.training import drawing_from
+
+
+def digit_cnn(generator: torch.Generator, dropout: float = 0.2) -> nn.Sequential:
+    """The course's digit reader: (N, 1, 28, 28) in [0, 1] to logits (N, 10).
+
+    Convolutions 5×5×24, twice 3×3×64 and twice 3×3×128, each with BatchNorm and ReLU, halved by
+    pooling after the first and the third; the strongest answer of each of the 128 filters, and
+    one linear layer.
+    """
+    with drawing_from(generator):
+        return nn.Sequential(
+            *_convolution(1, 24, 5),
+            nn.MaxPool2d(2),  # (N, 24, 14, 14)
+            *_convolution(24, 64),
+            *_convolution(64, 64),
+            nn.MaxPool2d(2),  # (N, 64, 7, 7)
+            *_convolution(64, 128),
+            *_convolution(128, 128),
+            nn.AdaptiveMaxPool2d(1),
+            nn.Flatten(),  # (N, 128)
+            nn.Dropout(dropout),
+            nn.Linear(128, 10),
+        )
+
+
+def _convolution(inputs: int, outputs: int, size: int = 3) -> tuple[nn.Module, ...]:
+    """Convolution that keeps height and width, BatchNorm (which has the bias), ReLU."""
+    convolution = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
