@@ -34,7 +34,7 @@ def save(name: str, state: dict[str, Any], *, result: str, folder: Path = MODELS
 
 
 def keep(name: str, state: dict[str, Any], *, result: str) -> None:
-    """Store the weights that a notebook trained, in the recorded run of seed 0 (``make reproduce``).
+    """Store the weights that a notebook trained, in the run of seed 0 of ``make reproduce``.
 
     Does nothing elsewhere: a reader's run never changes the course's models.
     """
