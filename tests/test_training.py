@@ -309,6 +309,20 @@ def test_evaluate_takes_batches_as_well_as_a_pair_and_predict_gives_all_rows():
         evaluate(model, [], nn.CrossEntropyLoss())
 
 
+def test_batches_are_changed_anew_each_time_they_are_drawn():
+    def noisy(x: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+        return x + torch.rand(x.shape, generator=draws)
+
+    inputs, labels = two_clouds()
+    first, second = (
+        shuffled_batches(inputs, labels, len(inputs), generator(), noisy) for _ in range(2)
+    )
+    (once, order), (again, _) = next(iter(first)), next(iter(first))
+    assert torch.equal(once, next(iter(second))[0])
+    assert not torch.equal(once, again)
+    assert torch.equal(order.sort()[0], labels.sort()[0])
+
+
 def test_only_what_training_changes_is_counted():
     model = net()
     assert count_parameters(model) == 2 * 8 + 8 + 8 * 2 + 2

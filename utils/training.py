@@ -42,11 +42,16 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
 
 
 def shuffled_batches(
-    inputs: Tensor, labels: Tensor, size: int, generator: torch.Generator
+    inputs: Tensor,
+    labels: Tensor,
+    size: int,
+    generator: torch.Generator,
+    change: Callable[[Tensor, torch.Generator], Tensor] | None = None,
 ) -> DataLoader:
     """Batches (inputs, labels) in a new random order every epoch; the last may be smaller.
 
-    ``inputs`` (N, …), ``labels`` (N,). Raises ValueError for an empty set or different lengths.
+    ``inputs`` (N, …), ``labels`` (N,). ``change`` is what happens to the inputs of a batch each
+    time it is drawn (data augmentation). Raises ValueError for an empty set or different lengths.
     """
     if not len(inputs) or len(inputs) != len(labels):
         raise ValueError(
@@ -55,8 +60,14 @@ def shuffled_batches(
         )
     examples = TensorDataset(inputs, labels)
     order = BatchSampler(RandomSampler(examples, generator=generator), size, drop_last=False)
+
+    def changed(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return (change(batch[0], generator) if change else batch[0]), batch[1]
+
     # one lookup a batch, not a row; the loader's own draws come from the same generator
-    return DataLoader(examples, sampler=order, batch_size=None, generator=generator)
+    return DataLoader(
+        examples, sampler=order, batch_size=None, generator=generator, collate_fn=changed
+    )
 
 
 def fit(
