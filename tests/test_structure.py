@@ -18,7 +18,7 @@ LAYERS = (
     {"paths", "profile", "history"},
     {"nn", "data", "missing", "checkpoints"},
     {"datasets", "metrics", "results"},
-    {"claims", "models", "plots", "training", "vision", "leaks", "digits"},
+    {"claims", "models", "plots", "training", "vision", "leaks", "digits", "kaggle"},
     {"networks"},
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -4,7 +4,7 @@ Layers (a module imports only from the layers below it):
 
     networks                                         networks that several topics use
     training  claims  plots  models  leaks           what notebooks call
-    digits  vision                                   digits moved about; torchvision
+    digits  kaggle  vision                           digits moved about; files; torchvision
     datasets  metrics  results                       typed splits; scores; recorded runs
     data  checkpoints                                downloads that cannot lie; states of a training
     nn                                               the network library; NumPy alone
