@@ -312,7 +312,7 @@ def test_reproduce_refuses_what_it_cannot_do(capsys):
 
 
 def test_reproduce_stores_what_a_command_measures(monkeypatch, tmp_path: Path, capsys):
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    monkeypatch.setattr(reproduce, "MEASURED", tmp_path)
     stored = {}
     monkeypatch.setattr(results, "write", lambda id, fields: stored.update({id: fields}))
     monkeypatch.setattr(reproduce, "_summary", lambda id: "")
@@ -322,6 +322,32 @@ def test_reproduce_stores_what_a_command_measures(monkeypatch, tmp_path: Path, c
     assert fields["seeds"] == [0]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", fields["date"])
     assert fields["versions"]["torch"].startswith("2.13.0")
+
+
+def test_an_interrupted_reproduction_measures_only_what_is_missing(monkeypatch, tmp_path: Path):
+    monkeypatch.setattr(reproduce, "MEASURED", tmp_path)
+    asked = []
+
+    def measure(command: str, seed: int) -> dict:
+        if asked == [0, 1]:
+            raise KeyboardInterrupt
+        asked.append(seed)
+        return {"perceptron": {"metrics": {"averaged_test_accuracy": seed / 10}}}
+
+    monkeypatch.setattr(reproduce, "measure", measure)
+    stored = {}
+    monkeypatch.setattr(results, "write", lambda id, fields: stored.update({id: fields}))
+    monkeypatch.setattr(reproduce, "_summary", lambda id: "")
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.reproduce("basic/perceptron.ipynb", ["perceptron"])
+    assert (asked, len(list(tmp_path.iterdir()))) == ([0, 1], 2)
+    asked.append("again")
+    reproduce.main(["perceptron", "--seed", "2"])
+    assert not stored
+    reproduce.reproduce("basic/perceptron.ipynb", ["perceptron"])
+    assert asked == [0, 1, "again", 2]
+    assert stored["perceptron"]["metrics"]["averaged_test_accuracy"]["values"] == [0, 0.1, 0.2]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_hands_over_other_metrics_is_refused():

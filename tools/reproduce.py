@@ -3,15 +3,20 @@
 A row's command is a notebook, executed with ``NN_COURSE_PROFILE=full`` and ``NN_COURSE_SEED=s``
 for each seed, or ``module:function``, called as ``function(seed, "full") -> dict``. ``ID=all``
 runs every row that has a command; rows that share a notebook share its runs.
+
+A seed that is done waits in ``build/measured/`` until all are, so an interrupted run goes on where
+it stopped; ``python -m tools.reproduce ID --seed 1`` measures one seed, for runs side by side.
 """
 
 import argparse
 import datetime
+import hashlib
 import importlib
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
@@ -21,9 +26,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from tools.notebooks import code_cells, read
 from tools.run import execute
 from utils import results
-from utils.paths import ROOT
+from utils.paths import ROOT, atomic
+
+MEASURED = ROOT / "build" / "measured"
 
 VERSIONED = ("numpy", "scipy", "pandas", "scikit-learn", "torch", "torchvision", "shapely")
 
@@ -43,18 +51,43 @@ def measure(command: str, seed: int) -> dict[str, dict[str, Any]]:
         return {p.stem: json.loads(p.read_text("utf-8")) for p in Path(folder).glob("*.json")}
 
 
+def measured(command: str, seed: int) -> dict[str, Any]:
+    """``measure`` with its ``seconds``, taken from build/measured/ where it is done already."""
+    path = _waiting(command, seed)
+    if not path.is_file():
+        start = time.perf_counter()
+        run = measure(command, seed)
+        done = {"seconds": round(time.perf_counter() - start, 1), "run": run}
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(done), "utf-8")
+    return json.loads(path.read_text("utf-8"))
+
+
+def _waiting(command: str, seed: int) -> Path:
+    """Where a seed that is done waits: its name changes with the code of the notebook or module."""
+    if command.endswith(".ipynb"):
+        code = "\n\n".join(cell.source for cell in code_cells(read(ROOT / command)))
+    else:
+        module, _, function = command.partition(":")
+        code = function + (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
+    key = hashlib.sha256(code.encode()).hexdigest()[:12]
+    return MEASURED / f"{re.sub(r'[^a-z0-9]+', '-', command)}-{key}-{seed}.json"
+
+
 def reproduce(command: str, ids: list[str]) -> None:
     """Run a command for every seed its rows ask for, and store one file for each of ``ids``."""
     seeds = {id: max(c.seeds for c in results.ledger() if c.id == id) for id in ids}
-    runs, seconds = [], []
-    for seed in tqdm(range(max(seeds.values())), desc=command, disable=not sys.stderr.isatty()):
-        start = time.perf_counter()
-        runs.append(measure(command, seed))
-        seconds.append(round(time.perf_counter() - start, 1))
+    every = range(max(seeds.values()))
+    done = [
+        measured(command, s) for s in tqdm(every, desc=command, disable=not sys.stderr.isatty())
+    ]
     for id, count in seeds.items():
-        handed_over = [run.get(id) or run.get("") for run in runs[:count]]
-        results.write(id, fields(id, command, handed_over, seconds[:count]))
+        handed_over = [d["run"].get(id) or d["run"].get("") for d in done[:count]]
+        seconds = [d["seconds"] for d in done[:count]]
+        results.write(id, fields(id, command, handed_over, seconds))
         print(f"results/{id}.json: {_summary(id)}")
+    for seed in every:
+        _waiting(command, seed).unlink()
 
 
 def fields(id: str, command: str, runs: list[dict | None], seconds: list[float]) -> dict[str, Any]:
@@ -113,7 +146,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Reproduce one ID, or all that have a command."""
     parser = argparse.ArgumentParser(prog="make reproduce", description=__doc__)
     parser.add_argument("id", help="an ID of results/claims.toml, or all")
-    asked = parser.parse_args(arguments).id
+    parser.add_argument("--seed", type=int, help="measure this seed alone, and record nothing yet")
+    options = parser.parse_args(arguments)
+    asked = options.id
     commands = {c.id: c.command for c in results.ledger()}
     if asked != "all" and asked not in commands:
         print(f"There is no row {asked!r} in results/claims.toml; rows: {', '.join(commands)}.")
@@ -124,6 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{asked} has no command yet: its lesson is still to be written.")
         return 2
     for command in dict.fromkeys(ready.values()):
+        if options.seed is not None:
+            measured(command, options.seed)
+            continue
         reproduce(command, [id for id, c in ready.items() if c == command])
     return 0
 
