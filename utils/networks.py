@@ -29,6 +29,21 @@ def digit_cnn(generator: torch.Generator, dropout: float = 0.2) -> nn.Sequential
         )
 
 
+def small_cnn(generator: torch.Generator) -> nn.Sequential:
+    """A small digit reader, layer by layer as an archive ships one: (N, 1, 28, 28) to (N, 10).
+
+    Convolutions 3×3 with 16, 32 and 64 filters, each with ReLU and halved by pooling, and a dense
+    layer of 64 (semenshestakov/NeuralNetwork_MNIST, "Model ex2ep CNN64").
+    """
+    with drawing_from(generator):
+        return nn.Sequential(
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),  # (N, 16, 14, 14)
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),  # (N, 32, 7, 7)
+            *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),  # (N, 64, 3, 3)
+            *(nn.Flatten(), nn.Dropout(0.15), nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 10)),
+        )
+
+
 def _convolution(inputs: int, outputs: int, size: int = 3) -> tuple[nn.Module, ...]:
     """Convolution that keeps height and width, BatchNorm (which has the bias), ReLU."""
     convolution = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=False)
