@@ -70,6 +70,26 @@ def test_a_read_only_cache_is_read_and_downloads_go_to_the_users_cache(tmp_path:
         assert data.unpack(archive(tmp_path, "a.zip", "in.txt")).is_relative_to(tmp_path)
 
 
+def test_a_file_without_a_listed_hash_is_checked_by_its_first_digits(tmp_path: Path):
+    digits = hashlib.sha256(GOOD).hexdigest()[:8]
+    with server() as httpd, course_data(tmp_path) as folder:
+        for _ in range(2):
+            path = data.fetch_unlisted(f"{httpd.url}/good", "weights/w.pth", digits)
+        assert path == folder / "weights/w.pth"
+        assert httpd.requests == ["good"]
+        with pytest.raises(data.DataError, match="has not the sha256"):
+            data.fetch_unlisted(f"{httpd.url}/wrong", "weights/v.pth", digits)
+        with pytest.raises(data.DataError, match="status 404"):
+            data.fetch_unlisted(f"{httpd.url}/404", "weights/v.pth")
+        with pytest.raises(data.DataError, match="broke off"):
+            data.fetch_unlisted(f"{httpd.url}/truncated", "weights/v.pth")
+        assert files(folder) == {"weights/w.pth": GOOD}
+        with mock.patch.dict(os.environ, NN_COURSE_OFFLINE="1"):
+            assert data.fetch_unlisted("http://127.0.0.1:1/x", "weights/w.pth") == path
+            with pytest.raises(data.Unavailable, match="forbids"):
+                data.fetch_unlisted(f"{httpd.url}/good", "weights/v.pth")
+
+
 def test_an_entry_may_have_a_pack_without_a_url(tmp_path: Path):
     pack = data.File("packs/thing.npz", hashlib.sha256(b"pack").hexdigest(), 4)
     with course_data(tmp_path, "http://127.0.0.1:1/x", more=(pack,)) as folder:

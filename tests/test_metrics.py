@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as reference
 
-from utils.metrics import accuracy, balanced_accuracy, box_areas, box_iou, confusion_matrix
+from utils.metrics import (
+    accuracy,
+    balanced_accuracy,
+    box_areas,
+    box_iou,
+    confusion_matrix,
+    share_interval,
+)
 
 
 @pytest.fixture
@@ -48,6 +56,18 @@ def test_labels_out_of_range_are_refused():
         confusion_matrix([0, 1], [0, 10], 10)
     with pytest.raises(ValueError, match=r"predictions must lie in 0 … 9; found -1 … 1"):
         confusion_matrix([-1, 1], [0, 1], 10)
+
+
+@pytest.mark.parametrize("right", [0, 1, 47, 100])
+def test_the_interval_of_a_share_equals_scipys(right: int):
+    expected = stats.binomtest(right, 100).proportion_ci(method="wilson")
+    assert share_interval(right, 100) == pytest.approx((expected.low, expected.high), abs=1e-4)
+
+
+@pytest.mark.parametrize(("right", "count"), [(-1, 5), (6, 5), (0, 0)])
+def test_a_share_that_is_none_is_refused(right: int, count: int):
+    with pytest.raises(ValueError, match="a share needs"):
+        share_interval(right, count)
 
 
 def test_the_archives_boxes():

@@ -67,6 +67,14 @@ def test_only_the_recorded_run_of_seed_0_keeps_its_weights(recording, seed, kept
     assert saved == [("net", "an-id")] * kept
 
 
+def test_halved_weights_are_half_as_large_and_load_again():
+    layer = torch.nn.BatchNorm1d(3)
+    state = models.halved(layer.state_dict())
+    assert {t.dtype for t in state.values()} == {torch.float16, torch.int64}
+    layer.load_state_dict(state)
+    assert layer.weight.dtype == torch.float32
+
+
 def test_the_courses_own_models_load():
     for name in models.index():
         assert models.load(name)

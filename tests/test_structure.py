@@ -18,8 +18,20 @@ LAYERS = (
     {"paths", "profile", "history"},
     {"nn", "data", "missing", "checkpoints"},
     {"datasets", "metrics", "results"},
-    {"claims", "models", "plots", "training", "vision", "leaks", "digits", "kaggle"},
-    {"networks"},
+    {
+        "claims",
+        "models",
+        "plots",
+        "training",
+        "vision",
+        "leaks",
+        "digits",
+        "drawings",
+        "kaggle",
+        "photos",
+    },
+    {"networks", "backbones"},
+    {"transfer"},
 )
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
@@ -102,6 +114,7 @@ def test_import_utils_is_light():
         ("profile", "numpy"),
         ("data", "numpy"),
         ("datasets", "torch"),
+        ("drawings", "torch"),
         ("datasets", "sklearn"),
         ("metrics", "torch"),
         ("metrics", "sklearn"),

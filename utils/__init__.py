@@ -2,9 +2,10 @@
 
 Layers (a module imports only from the layers below it):
 
-    networks                                         networks that several topics use
+    transfer                                         borrowed backbones and new heads
+    networks  backbones                              networks that several topics use
     training  claims  plots  models  leaks           what notebooks call
-    digits  kaggle  vision                           digits moved about; files; torchvision
+    digits  drawings  kaggle  photos  vision         what is drawn, filed, photographed; torchvision
     datasets  metrics  results                       typed splits; scores; recorded runs
     data  checkpoints                                downloads that cannot lie; states of a training
     nn                                               the network library; NumPy alone

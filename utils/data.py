@@ -16,11 +16,13 @@ import tarfile
 import tempfile
 import tomllib
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from utils.paths import data_folders
+from utils.paths import atomic, data_folders
 
 TIMEOUT = 5  # seconds to connect, and between two packets
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
@@ -124,16 +126,54 @@ def _download(entry: Entry) -> Path:
 def _retrieve(url: str, file: File, folder: Path) -> Path:
     """Download one url into ``folder``, or raise Unavailable or DataError with one sentence."""
     import pooch
-    from requests import exceptions as failed
 
     pooch.get_logger().setLevel("WARNING")
     downloader = pooch.HTTPDownloader(
         progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT
     )
     try:
-        path = pooch.retrieve(
-            url, f"sha256:{file.sha256}", file.path, str(folder), downloader=downloader
-        )
+        with in_one_sentence(url, folder):
+            path = pooch.retrieve(
+                url, f"sha256:{file.sha256}", file.path, str(folder), downloader=downloader
+            )
+    except ValueError as error:  # pooch: the sha256 differs; the temporary file is gone
+        raise DataError(
+            f"What {url} sent is not the file of the catalogue (its sha256 differs); deleted."
+        ) from error
+    return Path(path)
+
+
+def fetch_unlisted(url: str, place: str, digits: str = "") -> Path:
+    """Path of a file that the catalogue cannot list, since nobody publishes its full sha256.
+
+    ``place`` is its path in a cache; ``digits`` are the first digits of its sha256, where at least
+    those are known. Raises Unavailable or DataError as the module says.
+    """
+    for path in (folder / place for folder in data_folders()):
+        if path.is_file() and sha256(path).startswith(digits):
+            return path
+    if os.environ.get("NN_COURSE_OFFLINE") == "1":
+        raise Unavailable("NN_COURSE_OFFLINE=1 forbids the network.")
+    import pooch
+
+    path = writable_folder() / place
+    downloader = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT
+    )
+    with in_one_sentence(url, path.parent), atomic(path) as temporary:
+        downloader(url, str(temporary), None)
+        if not sha256(temporary).startswith(digits):
+            raise DataError(f"What {url} sent has not the sha256 that it should; deleted.")
+    return path
+
+
+@contextmanager
+def in_one_sentence(url: str, folder: Path) -> Iterator[None]:
+    """What a server or a disk does wrong inside becomes Unavailable or DataError, one sentence."""
+    from requests import exceptions as failed
+
+    try:
+        yield
     except failed.HTTPError as error:
         status = error.response.status_code
         raise DataError(f"{url} answered with status {status} instead of the file.") from error
@@ -143,13 +183,8 @@ def _retrieve(url: str, file: File, folder: Path) -> Path:
         raise Unavailable(f"{url} cannot be reached.") from error
     except failed.RequestException as error:
         raise DataError(f"The download of {url} broke off.") from error
-    except ValueError as error:  # pooch: the sha256 differs; the temporary file is gone
-        raise DataError(
-            f"What {url} sent is not the file of the catalogue (its sha256 differs); deleted."
-        ) from error
     except OSError as error:
         raise DataError(f"{folder} cannot take the file: {_disk(error)}.") from error
-    return Path(path)
 
 
 def _disk(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""Scores: accuracy, confusion, and the overlap of boxes."""
+"""Scores: accuracy and its interval, confusion, and the overlap of boxes."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,20 @@ def balanced_accuracy(predictions: ArrayLike, labels: ArrayLike, classes: int) -
     counts = confusion_matrix(predictions, labels, classes)
     totals = counts.sum(axis=1)
     return float(np.mean(np.diag(counts)[totals > 0] / totals[totals > 0]))
+
+
+def share_interval(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a share, ``right`` of ``count``, by Wilson's formula (1927).
+
+    It stays inside 0 … 1 and is not empty for 0 or ``count`` right. Raises ValueError unless
+    0 ≤ right ≤ count and count ≥ 1.
+    """
+    if not 0 <= right <= count or count < 1:
+        raise ValueError(f"a share needs 0 ≤ right ≤ count, count ≥ 1; got {right} of {count}.")
+    share, spread = right / count, z * z / count
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
+    return float(middle - half), float(middle + half)
 
 
 def box_areas(boxes: ArrayLike) -> NDArray[np.float64]:

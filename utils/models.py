@@ -64,6 +64,11 @@ def load(name: str, *, folder: Path = MODELS) -> dict[str, Any]:
     return torch.load(path, weights_only=True)
 
 
+def halved(state: dict[str, Any]) -> dict[str, Any]:
+    """The same tensors with floats in float16: half the size; loading turns them back."""
+    return {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
+
+
 def index(folder: Path = MODELS) -> dict[str, dict[str, Any]]:
     """The stored models: file, bytes, sha256 and the ID of the run, by name."""
     path = folder / "index.json"
