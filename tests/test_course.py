@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import lint, notebooks, prose, readme
+from tools import lint, notebooks, prose, questions, readme
 from utils import results
 from utils.paths import RESULTS, ROOT
 from utils.results import NOT_YET, ledger
@@ -92,6 +92,23 @@ def test_ours_is_right_where_there_is_one_right_answer(path: Path):
 @pytest.mark.parametrize("path", list(readme.pages()), ids=notebooks.name_of)
 def test_the_generated_pages_are_up_to_date(path: Path):
     assert path.read_text("utf-8") == readme.pages()[path], "make format brings it up to date"
+
+
+@pytest.mark.parametrize("question", questions.read(), ids=lambda question: question.number)
+def test_a_theory_question_is_answered_by_a_measurement(question: questions.Question):
+    assert questions.is_measured(question)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "section"),
+    [
+        ("medium/none.ipynb", "What is pooling for?"),
+        ("medium/cnn_from_scratch.ipynb", "No such section"),
+        ("medium/cnn_from_scratch.ipynb", "Recap"),
+    ],
+)
+def test_a_question_without_a_measured_section_is_found(notebook: str, section: str):
+    assert not questions.is_measured(questions.Question("1", "Why?", notebook, section))
 
 
 def test_numbers_in_the_readme_have_a_source():

@@ -1,4 +1,4 @@
-"""The generated parts of README.md and results/README.md.
+"""The generated parts of README.md, results/README.md and medium/README.md.
 
 Between ``<!-- NAME -->`` and ``<!-- /NAME -->`` stands what this module makes from the notebooks,
 the ledger and the result files. ``make format`` writes it; a test fails when it is out of date.
@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from benchmarks import nn_speed
-from tools import notebooks
+from tools import notebooks, questions
 from utils import results
 from utils.paths import RESULTS, ROOT
 from utils.results import Claim, Result
@@ -106,11 +106,13 @@ def generated(text: str, name: str, content: str) -> str:
 def pages() -> dict[Path, str]:
     """Each page with generated parts, as it should be now."""
     front, full = ROOT / "README.md", RESULTS / "README.md"
+    theory = ROOT / "medium" / "README.md"
     text = generated(front.read_text("utf-8"), "index", index())
     text = generated(text, "benchmarks", benchmarks())
     return {
         front: generated(text, "honest numbers", measured()),
         full: generated(full.read_text("utf-8"), "ledger", whole_ledger()),
+        theory: generated(theory.read_text("utf-8"), "questions", questions.table()),
     }
 
 
