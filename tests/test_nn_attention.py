@@ -178,8 +178,8 @@ def test_weights_equal_torchs(average):
     y, weights = ours.forward(x, x, x, padding, average_attn_weights=average)
     t = torch.tensor(x)
     expected = theirs(t, t, t, torch.tensor(padding), average_attn_weights=average)
-    np.testing.assert_allclose(y, expected[0].detach(), rtol=1e-12)
-    np.testing.assert_allclose(weights, expected[1].detach(), rtol=1e-12)
+    np.testing.assert_allclose(y, expected[0].detach(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(weights, expected[1].detach(), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(weights.sum(axis=-1), 1)
     assert (weights[1, ..., 3] == 0).all()
 
