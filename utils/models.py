@@ -65,8 +65,9 @@ def load(name: str, *, folder: Path = MODELS) -> dict[str, Any]:
 
 
 def halved(state: dict[str, Any]) -> dict[str, Any]:
-    """The same tensors with floats in float16: half the size; loading turns them back."""
-    return {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
+    """The same tensors, laid out plainly, floats in float16: half the size; loading widens them."""
+    plain = {name: t.contiguous() for name, t in state.items()}
+    return {name: t.half() if t.is_floating_point() else t for name, t in plain.items()}
 
 
 def index(folder: Path = MODELS) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ def digit_cnn(generator: torch.Generator, dropout: float = 0.2) -> nn.Sequential
     one linear layer.
     """
     with drawing_from(generator):
-        return nn.Sequential(
+        layers = nn.Sequential(
             *_convolution(1, 24, 5),
             nn.MaxPool2d(2),  # (N, 24, 14, 14)
             *_convolution(24, 64),
@@ -27,6 +27,7 @@ def digit_cnn(generator: torch.Generator, dropout: float = 0.2) -> nn.Sequential
             nn.Dropout(dropout),
             nn.Linear(128, 10),
         )
+    return layers.to(memory_format=torch.channels_last)  # a third faster on processors
 
 
 def small_cnn(generator: torch.Generator) -> nn.Sequential:
@@ -36,12 +37,13 @@ def small_cnn(generator: torch.Generator) -> nn.Sequential:
     layer of 64 (semenshestakov/NeuralNetwork_MNIST, "Model ex2ep CNN64").
     """
     with drawing_from(generator):
-        return nn.Sequential(
+        layers = nn.Sequential(
             *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),  # (N, 16, 14, 14)
             *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),  # (N, 32, 7, 7)
             *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),  # (N, 64, 3, 3)
             *(nn.Flatten(), nn.Dropout(0.15), nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 10)),
         )
+    return layers.to(memory_format=torch.channels_last)
 
 
 def _convolution(inputs: int, outputs: int, size: int = 3) -> tuple[nn.Module, ...]:

@@ -256,7 +256,7 @@ def _pieces(examples: tuple[Tensor, Tensor] | Batches, size: int) -> Iterator[tu
 
 
 @torch.no_grad()
-def predict(model: nn.Module, inputs: Tensor, size: int = 1000) -> Tensor:
+def predict(model: nn.Module, inputs: Tensor, size: int = 100) -> Tensor:
     """All outputs on the CPU, in evaluation mode, ``size`` rows at a time."""
     model.eval()
     return torch.cat([model(some.to(_device(model))).cpu() for some in inputs.split(size)])
