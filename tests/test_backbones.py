@@ -97,10 +97,7 @@ def test_the_real_mobilenets_features_equal_a_numpy_forward_pass(capsys):
     np.testing.assert_allclose(features, numpy_features(arrays, IMAGES), atol=1e-3)
 
 
-def test_without_its_weights_mobilenet_is_a_stand_in(tmp_path: Path, monkeypatch, capsys):
-    for name in ("NN_COURSE_DATA", "HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("NN_COURSE_OFFLINE", "1")
+def test_without_its_weights_mobilenet_is_a_stand_in(no_data: Path, capsys):
     model = backbones.mobilenet()
     printed = capsys.readouterr().out
     assert model.is_stand_in

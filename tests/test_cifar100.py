@@ -173,10 +173,7 @@ def test_a_pack_with_a_label_too_few_is_refused(tmp_path: Path):
         read_strips(path)
 
 
-def test_the_stand_in_says_so_and_has_the_same_form(tmp_path: Path, monkeypatch, capsys):
-    for name in ("NN_COURSE_DATA", "HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("NN_COURSE_OFFLINE", "1")
+def test_the_stand_in_says_so_and_has_the_same_form(no_data: Path, capsys):
     photos = cifar100()
     printed = capsys.readouterr().out
     assert photos.is_stand_in

@@ -12,11 +12,8 @@ from utils.datasets import STAND_IN, ImageData, Split, as_float, mnist, mnist_10
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> tuple[ImageData, str]:
+def stand_in(no_data: Path, capsys) -> tuple[ImageData, str]:
     """MNIST as a machine without network and cache gets it, and what was printed."""
-    for name in ("NN_COURSE_DATA", "HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("NN_COURSE_OFFLINE", "1")
     return mnist(), capsys.readouterr().out
 
 

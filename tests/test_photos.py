@@ -125,10 +125,7 @@ def _entry(found: photos.Photos) -> str:
 
 
 @pytest.mark.parametrize("loader", LOADERS)
-def test_the_stand_in_says_so_and_has_the_same_form(loader, tmp_path: Path, monkeypatch, capsys):
-    for name in ("NN_COURSE_DATA", "HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("NN_COURSE_OFFLINE", "1")
+def test_the_stand_in_says_so_and_has_the_same_form(loader, no_data: Path, capsys):
     found = loader()
     printed = capsys.readouterr().out
     assert found.is_stand_in

@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -104,8 +104,7 @@ def sha256(path: Path) -> str:
 
 def _download(entry: Entry) -> Path:
     """Try every url of every form; keep the first file that proves right."""
-    if os.environ.get("NN_COURSE_OFFLINE") == "1":
-        raise Unavailable("NN_COURSE_OFFLINE=1 forbids the network.")
+    require_network()
     wrong: list[str] = []
     folder = writable_folder()
     for file in entry.files:
@@ -128,13 +127,10 @@ def _retrieve(url: str, file: File, folder: Path) -> Path:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT
-    )
     try:
         with in_one_sentence(url, folder):
             path = pooch.retrieve(
-                url, f"sha256:{file.sha256}", file.path, str(folder), downloader=downloader
+                url, f"sha256:{file.sha256}", file.path, str(folder), downloader=_downloader()
             )
     except ValueError as error:  # pooch: the sha256 differs; the temporary file is gone
         raise DataError(
@@ -152,19 +148,28 @@ def fetch_unlisted(url: str, place: str, digits: str = "") -> Path:
     for path in (folder / place for folder in data_folders()):
         if path.is_file() and sha256(path).startswith(digits):
             return path
-    if os.environ.get("NN_COURSE_OFFLINE") == "1":
-        raise Unavailable("NN_COURSE_OFFLINE=1 forbids the network.")
-    import pooch
-
+    require_network()
     path = writable_folder() / place
-    downloader = pooch.HTTPDownloader(
-        progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT
-    )
     with in_one_sentence(url, path.parent), atomic(path) as temporary:
-        downloader(url, str(temporary), None)
+        _downloader()(url, str(temporary), None)
         if not sha256(temporary).startswith(digits):
             raise DataError(f"What {url} sent has not the sha256 that it should; deleted.")
     return path
+
+
+def require_network() -> None:
+    """Raise Unavailable where ``NN_COURSE_OFFLINE=1`` forbids the network."""
+    if os.environ.get("NN_COURSE_OFFLINE") == "1":
+        raise Unavailable("NN_COURSE_OFFLINE=1 forbids the network.")
+
+
+def _downloader() -> Callable[[str, str, object], None]:
+    """A function of (url, path, None) that downloads, with a progress bar in a terminal."""
+    import pooch
+
+    return pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT
+    )
 
 
 @contextmanager

@@ -11,10 +11,9 @@ line of NAME.ndjson is a record whose ``drawing`` is a list of strokes [[x, …]
 
 import gzip
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -199,8 +198,7 @@ def fetch_official(word: str, count: int) -> Path:
     for folder in data_folders():
         if (folder / place).is_file():
             return folder / place
-    if os.environ.get("NN_COURSE_OFFLINE") == "1":
-        raise data.Unavailable("NN_COURSE_OFFLINE=1 forbids the network.")
+    data.require_network()
     url = f"{OFFICIAL}/{quote(word)}.ndjson"
     path = data.writable_folder() / place
     with data.in_one_sentence(url, path.parent), atomic(path) as temporary:
@@ -223,16 +221,9 @@ def _lines(url: str) -> Iterator[bytes]:
 
 def _recognised(lines: Iterator[bytes], name: str, word: str) -> Iterator[bytes]:
     """The lines whose drawing the game recognised; every line is checked on the way."""
-    kept: list[bytes] = []
-
-    def remembered() -> Iterator[bytes]:
-        for line in lines:
-            kept[:] = [line]
-            yield line
-
-    for record in read_ndjson(remembered(), name, word):
-        if record.recognised:
-            yield kept[0]
+    lines, checked = tee(line for line in lines if line.strip())
+    records = read_ndjson(checked, name, word)
+    return (line for line, record in zip(lines, records, strict=True) if record.recognised)
 
 
 def quick_draw(classes: Sequence[str] = CLASSES, per_class: int = 800) -> DrawingData:
