@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from utils import data, datasets
-from utils.datasets import CIFAR100_CLASSES, STAND_IN, cifar100, read_pickle, read_strips
+from utils.datasets import CIFAR100_CLASSES, STAND_IN, cifar10, cifar100, read_pickle, read_strips
 from utils.leaks import shared
 
 RNG = np.random.default_rng(0)
@@ -50,6 +50,20 @@ def archive(path: Path, spoil=lambda batch: batch) -> Path:
     return path
 
 
+def archive10(path: Path) -> Path:
+    """The same images in the form of CIFAR-10: five training files, and labels 0 … 9."""
+    parts = {f"data_batch_{i}": ("train", slice(1200 * i - 1200, 1200 * i)) for i in range(1, 6)}
+    with tarfile.open(path, "w:gz") as tar:
+        for name, (part, rows) in (parts | {"test_batch": ("test", slice(None))}).items():
+            images = IMAGES[part][rows].transpose(0, 3, 1, 2).reshape(-1, 3072)
+            batch = {b"data": images, b"labels": (np.arange(len(images)) % 10).tolist()}
+            content = pickle.dumps(batch, protocol=2)
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
 @pytest.fixture(scope="module")
 def from_archive(tmp_path_factory) -> datasets.ImageData:
     path = archive(tmp_path_factory.mktemp("archive") / "cifar-100-python.tar.gz")
@@ -70,6 +84,17 @@ def test_the_archive_gives_splits_of_even_classes(from_archive):
     label_of = {i.tobytes(): n for i, n in zip(IMAGES["train"], LABELS["train"], strict=True)}
     split = from_archive.train
     assert all(label_of[i.tobytes()] == n for i, n in zip(split.images, split.labels, strict=True))
+
+
+def test_cifar10_is_read_from_five_files(tmp_path: Path):
+    path = archive10(tmp_path / "cifar-10-python.tar.gz")
+    with mock.patch.object(data, "fetch", return_value=path):
+        found = cifar10()
+    assert [len(found.train), len(found.validation), len(found.test)] == [1000, 5000, 200]
+    assert set(np.bincount(found.validation.labels)) == {500}
+    assert found.name == "CIFAR-10"
+    with pytest.raises(data.DataError, match="is not the archive of CIFAR-100"):
+        datasets._read_cifar(path, datasets._CIFAR100, "train")
 
 
 def test_packs_in_another_order_give_the_same_splits(from_archive, tmp_path: Path):
@@ -144,14 +169,14 @@ def test_a_damaged_pickle_is_named(content: bytes):
 def test_an_archive_of_something_else_is_refused(spoil, tmp_path: Path):
     path = archive(tmp_path / "a.tar.gz", spoil)
     with pytest.raises(data.DataError, match=r"a\.tar\.gz holds no images of CIFAR-100 in test"):
-        datasets._read_cifar(path, "test")
+        datasets._read_cifar(path, datasets._CIFAR100, "test")
 
 
 def test_a_truncated_archive_is_refused(tmp_path: Path):
     path = archive(tmp_path / "a.tar.gz")
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(data.DataError, match="is not the archive"):
-        datasets._read_cifar(path, "train")
+        datasets._read_cifar(path, datasets._CIFAR100, "train")
 
 
 @pytest.mark.parametrize("content", [{"blob": np.zeros(5, np.uint8)}, None], ids=str)
@@ -173,16 +198,17 @@ def test_a_pack_with_a_label_too_few_is_refused(tmp_path: Path):
         read_strips(path)
 
 
-def test_the_stand_in_says_so_and_has_the_same_form(no_data: Path, capsys):
-    photos = cifar100()
+@pytest.mark.parametrize(("loader", "classes"), [(cifar10, 10), (cifar100, 100)])
+def test_the_stand_in_says_so_and_has_the_same_form(loader, classes, no_data: Path, capsys):
+    photos = loader()
     printed = capsys.readouterr().out
     assert photos.is_stand_in
     assert printed.startswith(STAND_IN)
     assert printed.count("\n") == 1
     assert [len(photos.train), len(photos.validation), len(photos.test)] == [2000, 500, 1000]
     assert photos.train.images.shape[1:] == (32, 32, 3)
-    assert set(photos.test.labels) == set(range(100))
-    np.testing.assert_array_equal(photos.test.images, cifar100().test.images)
+    assert set(photos.test.labels) == set(range(classes))
+    np.testing.assert_array_equal(photos.test.images, loader().test.images)
 
 
 def test_real_cifar100_where_it_is_at_hand(capsys):

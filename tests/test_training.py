@@ -52,6 +52,24 @@ def test_fit_learns_and_records_every_epoch():
     assert history["validation_accuracy"][-1] > 0.95
 
 
+def test_numbers_that_a_reader_measures_join_the_row_and_can_choose_the_best():
+    inputs, labels = two_clouds()
+    model, found = net(), iter([0.2, 0.9, 0.5])
+    history = fit(
+        model,
+        shuffled_batches(inputs, labels, 32, generator()),
+        nn.CrossEntropyLoss(),
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        epochs=3,
+        measure=lambda trained: {"top5": next(found), "same": float(trained is model)},
+        keep_best="top5",
+        generator=generator(),
+    )
+    assert history.columns == ["epoch", "loss", "top5", "same"]
+    assert history["top5"] == [0.2, 0.9, 0.5]
+    assert set(history["same"]) == {1.0}
+
+
 def test_the_same_seed_gives_the_same_run_with_dropout_and_another_does_not():
     runs = [train(net(dropout=0.5), seed).rows for seed in (1, 1, 2)]
     assert runs[0] == runs[1]

@@ -210,6 +210,37 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return values.reshape(shape).copy()  # a copy of its own, so that torch may share it
 
 
+@dataclass(frozen=True)
+class _Cifar:
+    """What the archives of CIFAR-10 and CIFAR-100 have each in its own way."""
+
+    name: str
+    folder: str
+    files: Mapping[str, tuple[str, ...]]  # of the official training and test set
+    labels: bytes  # the key of the labels in a file
+    classes: int
+    held_out: int  # images a class for validation
+
+
+_CIFAR10 = _Cifar(
+    "CIFAR-10",
+    "cifar-10-batches-py",
+    {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)},
+    *(b"labels", 10, 500),
+)
+_CIFAR100 = _Cifar(
+    "CIFAR-100",
+    "cifar-100-python",
+    {"train": ("train",), "test": ("test",)},
+    *(b"fine_labels", 100, 50),
+)
+
+
+def cifar10() -> ImageData:
+    """Small photographs of ten kinds of things; as ``cifar100``, with 500 held out of a class."""
+    return _cifar(_CIFAR10)
+
+
 def cifar100() -> ImageData:
     """Small photographs of 100 kinds of things: images uint8 (N, 32, 32, 3), labels 0 … 99.
 
@@ -219,33 +250,45 @@ def cifar100() -> ImageData:
     same splits. Names of the classes: ``CIFAR100_CLASSES``. Without a network: a stand-in, with
     one printed sentence.
     """
+    return _cifar(_CIFAR100)
+
+
+def _cifar(cifar: _Cifar) -> ImageData:
     try:
-        return _official_cifar100()
+        return _official_cifar(cifar)
     except data.Unavailable as reason:
         print(
-            f"{STAND_IN} CIFAR-100 cannot be had here. {reason} This run uses generated patterns "
-            "of 100 kinds, 32×32."
+            f"{STAND_IN} {cifar.name} cannot be had here. {reason} This run uses generated "
+            f"patterns of {cifar.classes} kinds, 32×32."
         )
-        return _patterns()
+        return _patterns(cifar)
 
 
-def _official_cifar100() -> ImageData:
-    paths = {part: data.fetch(f"cifar100-{part}") for part in ("train", "test")}
-    train, test = (_by_pixels(*_read_cifar(path, part)) for part, path in paths.items())
-    held_out, digests = np.zeros(len(train), dtype=bool), _digests(train.images)
-    occurs = np.unique(digests[:, 0], return_inverse=True, return_counts=True)
-    second = np.where(occurs[2][occurs[1]] > 1, 2**64 - 1, digests[:, 1])  # doubles stay in train
-    for label in range(100):
-        here = np.flatnonzero(train.labels == label)
-        held_out[here[np.argsort(second[here], kind="stable")[:50]]] = True
+def _official_cifar(cifar: _Cifar) -> ImageData:
+    key = cifar.name.replace("-", "").lower()
+    paths = {part: data.fetch(f"{key}-{part}") for part in ("train", "test")}
+    read = {part: _read_cifar(path, cifar, part) for part, path in paths.items()}
+    train, test = (_by_pixels(*images) for images in read.values())
+    held_out = _held_out(train, cifar)
     return ImageData(
         train=Split(train.images[~held_out], train.labels[~held_out]),
         validation=Split(train.images[held_out], train.labels[held_out]),
         test=test,
-        name="CIFAR-100",
+        name=cifar.name,
         source="two lossless packs" if paths["test"].suffix == ".npz" else "the official archive",
         sha256={path.name: data.sha256(path) for path in paths.values()},
     )
+
+
+def _held_out(train: Split, cifar: _Cifar) -> NDArray[np.bool_]:
+    """Which images are for validation: chosen by their pixels, and none that occurs twice."""
+    held_out, digests = np.zeros(len(train), dtype=bool), _digests(train.images)
+    occurs = np.unique(digests[:, 0], return_inverse=True, return_counts=True)
+    second = np.where(occurs[2][occurs[1]] > 1, 2**64 - 1, digests[:, 1])  # doubles stay in train
+    for label in range(cifar.classes):
+        here = np.flatnonzero(train.labels == label)
+        held_out[here[np.argsort(second[here], kind="stable")[: cifar.held_out]]] = True
+    return held_out
 
 
 def _digests(images: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -260,7 +303,9 @@ def _by_pixels(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Split:
     return Split(images[order], labels[order])
 
 
-def _read_cifar(path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read_cifar(
+    path: Path, cifar: _Cifar, part: str
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images (N, 32, 32, 3) and labels (N,) of ``train`` or ``test``, from a pack or the archive.
 
     Raises DataError when the file is something else.
@@ -269,15 +314,17 @@ def _read_cifar(path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.in
         return read_strips(path)
     try:
         with tarfile.open(path) as tar:
-            content = tar.extractfile(f"cifar-100-python/{part}").read()
+            members = [tar.extractfile(f"{cifar.folder}/{name}") for name in cifar.files[part]]
+            contents = [member.read() for member in members]
     except (tarfile.TarError, KeyError, OSError, EOFError, zlib.error) as error:
-        raise data.DataError(f"{path.name} is not the archive of CIFAR-100: {error}.") from error
-    batch = read_pickle(content, path.name)
+        raise data.DataError(f"{path.name} is not the archive of {cifar.name}: {error}.") from error
+    batches = [read_pickle(content, path.name) for content in contents]
     try:
-        rows, labels = batch[b"data"], np.asarray(batch[b"fine_labels"], dtype=np.int64)
+        labels = np.concatenate([np.asarray(b[cifar.labels], dtype=np.int64) for b in batches])
+        rows = np.concatenate([b[b"data"] for b in batches])
         images = rows.reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise data.DataError(f"{path.name} holds no images of CIFAR-100 in {part}.") from error
+        raise data.DataError(f"{path.name} holds no images of {cifar.name} in {part}.") from error
     return np.ascontiguousarray(images), labels
 
 
@@ -336,21 +383,21 @@ def read_pickle(content: bytes, name: str) -> object:
         ) from error
 
 
-def _patterns() -> ImageData:
-    """20 / 5 / 10 images a class: a soft pattern of colours for each class, moved and lit anew."""
+def _patterns(cifar: _Cifar) -> ImageData:
+    """2,000 / 500 / 1,000 images: a soft pattern of colours for a class, moved and lit anew."""
     from scipy.ndimage import zoom
 
-    rng = np.random.default_rng(0)
+    rng, classes = np.random.default_rng(0), cifar.classes
     kinds = np.stack(
-        [zoom(rng.uniform(0, 255, (5, 5, 3)), (6.4, 6.4, 1), order=1) for _ in range(100)]
+        [zoom(rng.uniform(0, 255, (5, 5, 3)), (6.4, 6.4, 1), order=1) for _ in range(classes)]
     )
     splits = []
-    for per_class in (20, 5, 10):
-        labels = rng.permutation(np.repeat(np.arange(100), per_class))
+    for count in (2000, 500, 1000):
+        labels = rng.permutation(np.repeat(np.arange(classes), count // classes))
         moves = rng.integers(-3, 4, (len(labels), 2))
         images = [np.roll(kinds[c], m, axis=(0, 1)) for c, m in zip(labels, moves, strict=True)]
         light = rng.uniform(0.7, 1.0, (len(labels), 1, 1, 1))
         noisy = np.stack(images) * light + rng.normal(0, 10, (len(labels), 32, 32, 3))
         splits.append(Split(noisy.clip(0, 255).astype(np.uint8), labels))
     source = "a stand-in of generated patterns"
-    return ImageData(*splits, name="CIFAR-100", source=source, sha256={}, is_stand_in=True)
+    return ImageData(*splits, name=cifar.name, source=source, sha256={}, is_stand_in=True)

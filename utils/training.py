@@ -78,6 +78,7 @@ def fit(
     *,
     epochs: int,
     validation: tuple[Tensor, Tensor] | Batches | None = None,
+    measure: Callable[[nn.Module], dict[str, float]] | None = None,
     schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
     max_norm: float | None = None,
     keep_best: str | None = None,
@@ -90,7 +91,8 @@ def fit(
 
     One row an epoch: ``epoch``, ``loss`` (mean over the examples of the epoch) and, where
     ``validation`` (a pair of tensors, or batches) is given, ``validation_loss`` and
-    ``validation_accuracy``. ``schedule`` steps after every batch; ``max_norm`` clips gradients.
+    ``validation_accuracy``; the numbers that ``measure`` finds in the model join the row.
+    ``schedule`` steps after every batch; ``max_norm`` clips gradients.
 
     ``keep_best`` names a column (lowest is best for a loss, else highest): the model ends with
     the weights of its best epoch, and with ``patience`` stops after so many epochs without a
@@ -113,6 +115,7 @@ def fit(
             if validation is not None:
                 held_out_loss, accuracy = evaluate(model, validation, loss)
                 row |= {"validation_loss": held_out_loss, "validation_accuracy": accuracy}
+            row |= measure(model) if measure is not None else {}
             training.add(row, writer)
             if checkpoint is not None:
                 checkpoints.save(checkpoint, training.state())
