@@ -36,7 +36,7 @@ LAYERS = (
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 MODULES = sorted((ROOT / "utils").rglob("*.py"))
-FOLDERS = ("utils", "tools", "benchmarks", "tests")
+FOLDERS = ("utils", "tools", "benchmarks", "ONE_KnowledgeDistillation", "tests")
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
