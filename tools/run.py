@@ -38,13 +38,14 @@ class Outcome:
 
 
 def fetch_all() -> str:
-    """Fetch all data once before kernels start; say in a sentence what they will run on.
+    """Fetch the notebooks' data once before kernels start; say in a sentence what they run on.
 
     Where there is no network, forbids it to the kernels, so that none waits for time-outs.
     """
     try:
-        for name in data.catalogue():
-            data.fetch(name)
+        for name, entry in data.catalogue().items():
+            if not entry.on_demand:
+                data.fetch(name)
     except data.Unavailable as reason:
         os.environ["NN_COURSE_OFFLINE"] = "1"
         return f"{reason} Notebooks on stand-in data are run, but not compared."

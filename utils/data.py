@@ -48,20 +48,24 @@ class File:
 
 @dataclass(frozen=True)
 class Entry:
-    """A catalogued thing: what it is, its licence, and the files that may stand for it."""
+    """A catalogued thing: what it is, its licence, and the files that may stand for it.
+
+    No notebook reads what is ``on_demand``: it is fetched when a command asks for it.
+    """
 
     name: str
     about: str
     licence: str
     files: tuple[File, ...]
+    on_demand: bool = False
 
 
 @cache
 def catalogue(source: Path = CATALOGUE) -> dict[str, Entry]:
     """All catalogued things by name."""
     return {
-        name: Entry(name, e["about"], e["licence"], tuple(_file(f) for f in e["files"]))
-        for name, e in tomllib.loads(source.read_text(encoding="utf-8")).items()
+        name: Entry(name, **{**fields, "files": tuple(map(_file, fields["files"]))})
+        for name, fields in tomllib.loads(source.read_text(encoding="utf-8")).items()
     }
 
 
