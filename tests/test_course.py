@@ -86,7 +86,8 @@ def test_a_result_belongs_to_its_row(path: Path):
 def test_ours_is_right_where_there_is_one_right_answer(path: Path):
     for claim in (c for c in ledger() if c.id == path.stem and c.better == "equal"):
         ours = results.read(claim.id).mean(claim.metric)
-        assert ours == pytest.approx(claim.honest, rel=1e-6, abs=1e-6)
+        lost = claim.honest == "none"  # with the original's data: nothing to be equal to
+        assert lost or ours == pytest.approx(claim.honest, rel=1e-6, abs=1e-6)
 
 
 @pytest.mark.parametrize("path", list(readme.pages()), ids=notebooks.name_of)

@@ -5,7 +5,9 @@ Layers (a module imports only from the layers below it):
     transfer                                         borrowed backbones and new heads
     networks  backbones                              networks that several topics use
     training  claims  plots  models  leaks           what notebooks call
+    grading                                          marks for students' files
     digits  drawings  kaggle  photos  vision         what is drawn, filed, photographed; torchvision
+    course_files                                     inputs of the Python & ML course's tasks
     datasets  metrics  results                       typed splits; scores; recorded runs
     data  checkpoints                                downloads that cannot lie; states of a training
     nn                                               the network library; NumPy alone

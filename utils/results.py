@@ -125,5 +125,6 @@ def record(id: str, *, on: Any = None, history: History | None = None, **metrics
 
 def describe_data(on: Any) -> dict[str, Any]:
     """What a data set is, for the record: name, source, hashes and the sizes of its splits."""
-    sizes = {split: len(getattr(on, split)) for split in ("train", "validation", "test")}
+    splits = [split for split in ("train", "validation", "test") if hasattr(on, split)]
+    sizes = {split: len(getattr(on, split)) for split in splits}
     return {"name": on.name, "source": on.source, "sha256": dict(on.sha256), "splits": sizes}
