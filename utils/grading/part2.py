@@ -76,8 +76,8 @@ def _costs(
 def _task_costs(part: int, wanted: tuple[int, ...]) -> Callable[[Names], None]:
     def check(names: Names) -> None:
         for kind, number in zip(KINDS, wanted, strict=True):
-            run = lambda: need(names, "layer_costs")(kind, 10, 60, 7, 7, 6, 10, 2)[part]
-            expect(f"layer_costs({kind!r}, 10, 60, 7, 7, 6, 10, 2)[{part}]", run, number)
+            run = lambda: need(names, "cost_of_layer")(kind, 10, 60, 7, 7, 6, 10, 2)[part]
+            expect(f"cost_of_layer({kind!r}, 10, 60, 7, 7, 6, 10, 2)[{part}]", run, number)
 
     return check
 
@@ -86,22 +86,22 @@ def _other_costs(names: Names) -> None:
     for kind in KINDS:
         for numbers in ((8, 9, 3, 5, 4, 12, 4), (1, 1, 1, 1, 1, 1, 1), (32, 32, 3, 3, 16, 16, 16)):
             wanted = _costs(kind, *numbers)
-            run = lambda: need(names, "layer_costs")(kind, *numbers)
-            expect(f"layer_costs({kind!r}, {', '.join(map(str, numbers))})", run, wanted)
+            run = lambda: need(names, "cost_of_layer")(kind, *numbers)
+            expect(f"cost_of_layer({kind!r}, {', '.join(map(str, numbers))})", run, wanted)
 
 
 def _costs_bad(names: Names) -> None:
-    own = need(names, "layer_costs")
+    own = need(names, "cost_of_layer")
     expect_error(
-        "layer_costs('grouped', …), 6 channels in 4 groups",
+        "cost_of_layer('grouped', …), 6 channels in 4 groups",
         lambda: own("grouped", 8, 8, 3, 3, 6, 8, 4),
     )
-    expect_error("layer_costs('pooled', …)", lambda: own("pooled", 8, 8, 3, 3, 6, 8, 1))
+    expect_error("cost_of_layer('pooled', …)", lambda: own("pooled", 8, 8, 3, 3, 6, 8, 1))
 
 
 COSTS = Task(
     "PART2-S02-COSTS",
-    "layer_costs(kind, w, h, kw, kh, c_in, c_out, groups): parameters and operations of a layer",
+    "cost_of_layer(kind, w, h, kw, kh, c_in, c_out, groups): parameters and operations of a layer",
     (
         Criterion(
             "parameters of the task", 3, _task_costs(0, (2950, 1770000, 1480, 364, 21606000))
