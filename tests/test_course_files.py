@@ -8,6 +8,7 @@ import pytest
 
 from utils import course_files, data
 from utils.datasets import STAND_IN
+from utils.leaks import require_disjoint
 
 LOADERS = (
     *(course_files.titanic, course_files.matrices, course_files.knn_points, course_files.tracks),
@@ -61,3 +62,22 @@ def test_an_object_file_runs_no_code(tmp_path: Path):
     path.write_bytes(b"<html>")
     with pytest.raises(data.DataError, match="is no .npy file"):
         course_files.read_object(path)
+
+
+def test_the_competition_has_three_splits_without_doubles(no_data: Path, capsys):
+    found = course_files.image_competition()
+    assert capsys.readouterr().out.startswith(STAND_IN)
+    things = found.labelled
+    sizes = [len(split) for split in (things.train, things.validation, things.test)]
+    assert sizes == [1750, 375, 375]
+    require_disjoint(train=things.train.images, test=things.test.images)
+    assert set(things.validation.labels) == set(range(125))
+    assert len(found.asked) == len(set(found.filenames)) == 500
+
+
+def test_equal_images_stay_in_one_split():
+    images = np.arange(40, dtype=np.uint8).repeat(12).reshape(40, 2, 2, 3)
+    images[20:] = images[:20]
+    splits = course_files._three_splits(images, np.zeros(40, dtype=np.int64))
+    require_disjoint(**{str(n): split.images for n, split in enumerate(splits)})
+    assert sum(map(len, splits)) == 40

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from utils import data
-from utils.datasets import STAND_IN, read_pickle
+from utils.datasets import STAND_IN, ImageData, Split, read_pack, read_pickle, read_strips
 
 TRACK_COLUMNS = ("TIMESTAMP", "TRACK_ID", "OBJECT_TYPE", "X", "Y", "CITY_NAME")
 TITANIC_COLUMNS = (
@@ -250,3 +250,59 @@ def network_text() -> CourseFiles:
         return "INPUT -> conv(3x3, s=1, SAME) -> conv(5x5, s=2, VALID)", None
 
     return _load("the description of a network", ("net-description",), read, twin)
+
+
+@dataclass(frozen=True)
+class ImageCompetition:
+    """Labelled images in three splits, and the images that a submission is about."""
+
+    labelled: ImageData
+    asked: NDArray[np.uint8]  # (N, 32, 32, 3)
+    filenames: tuple[str, ...]
+
+
+def image_competition() -> ImageCompetition:
+    """125 kinds of things, 32×32: 16,239 labelled images, 70 / 15 / 15 %, and 2,500 without.
+
+    Which image is where never changes, and no image is in two splits, not even a double of it.
+    Where the packs are not at hand, generated patterns stand in.
+    """
+    try:
+        paths = [data.fetch(f"course125-{part}") for part in ("train", "test")]
+    except data.Unavailable as reason:
+        print(f"{STAND_IN} the 125-class images cannot be had here. {reason} Patterns stand in.")
+        return _pattern_competition()
+    images, labels = read_strips(paths[0])
+    asked, others = read_pack(paths[1], "filenames")
+    hashes = {path.name: data.sha256(path) for path in paths}
+    splits = _three_splits(images, labels)
+    found = ImageData(*splits, name="125 classes", source="two lossless packs", sha256=hashes)
+    return ImageCompetition(found, asked, tuple(name.decode() for name in others["filenames"]))
+
+
+def _three_splits(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[Split]:
+    """70, 15 and 15 % of each class, equal images together, in an order drawn once."""
+    _, alike = np.unique(images.reshape(len(images), -1), axis=0, return_inverse=True)
+    drawn = np.random.default_rng(0).random(alike.max() + 1)[alike]  # one number an image
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        here = np.flatnonzero(labels == label)
+        place[here] = drawn[here].argsort().argsort() / len(here)
+    kept_together = {number: place[alike == number].min() for number in np.unique(alike)}
+    place = np.array([kept_together[number] for number in alike])
+    bounds = ((0, 0.7), (0.7, 0.85), (0.85, 1))
+    chosen = [(place >= low) & (place < high) for low, high in bounds]
+    return [Split(images[rows], labels[rows]) for rows in chosen]
+
+
+def _pattern_competition() -> ImageCompetition:
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 256, (125, 4, 4, 3)).repeat(8, axis=1).repeat(8, axis=2)
+    labels = np.repeat(np.arange(125), 20)
+    noisy = kinds[labels] + rng.normal(0, 40, (len(labels), 32, 32, 3))
+    images = noisy.clip(0, 255).astype(np.uint8)
+    source = "a stand-in of generated patterns"
+    splits = _three_splits(images, labels)
+    found = ImageData(*splits, name="125 classes", source=source, sha256={}, is_stand_in=True)
+    asked = images[rng.permutation(len(images))[:500]]
+    return ImageCompetition(found, asked, tuple(f"img_{n:04}.png" for n in range(len(asked))))

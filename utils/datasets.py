@@ -329,24 +329,35 @@ def _read_cifar(
 
 
 def read_strips(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images (N, 32, 32, 3) and labels (N,) of a pack: WebP strips of images, one under another.
+    """Images (N, 32, 32, 3) and labels (N,) of a pack, as ``read_pack`` reads it.
 
-    ``blob`` holds the WebP files one after another and ``offsets`` cuts them; ``labels`` has one
-    number an image. Raises DataError when the file is something else.
+    Raises DataError when there is not one label an image.
+    """
+    images, others = read_pack(path, "labels")
+    labels = others["labels"]
+    if len(images) != len(labels):
+        raise data.DataError(f"{path.name} has {len(images)} images, but {len(labels)} labels.")
+    return images, labels.astype(np.int64)
+
+
+def read_pack(path: Path, *names: str) -> tuple[NDArray[np.uint8], dict[str, NDArray]]:
+    """Images (N, 32, 32, 3) of a pack, and other arrays in it by name.
+
+    ``blob`` holds WebP files one after another, strips of images one under another, and
+    ``offsets`` cuts them. Raises DataError when the file is something else.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with np.load(path, allow_pickle=False) as pack:
-            blob, offsets, labels = (pack[name] for name in ("blob", "offsets", "labels"))
+            blob, offsets = pack["blob"], pack["offsets"]
+            others = {name: pack[name] for name in names}
         files = [blob[a:b].tobytes() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
         strips = [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")) for file in files]
         images = np.concatenate([strip.reshape(-1, 32, 32, 3) for strip in strips])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, UnidentifiedImageError) as error:
         raise data.DataError(f"{path.name} is not a pack of images.") from error
-    if len(images) != len(labels):
-        raise data.DataError(f"{path.name} has {len(images)} images, but {len(labels)} labels.")
-    return images, labels.astype(np.int64)
+    return images, others
 
 
 class _Plain(pickle.Unpickler):
