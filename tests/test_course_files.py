@@ -29,12 +29,10 @@ def form(inputs: object) -> object:
 
 
 @pytest.mark.parametrize("load", LOADERS)
-def test_a_twin_says_so_and_has_the_form_of_the_real_file(load, tmp_path, monkeypatch, capsys):
+def test_a_twin_says_so_and_has_the_form_of_the_real_file(load, request, capsys):
     real = load()
     capsys.readouterr()
-    monkeypatch.setenv("NN_COURSE_OFFLINE", "1")
-    for name in ("NN_COURSE_DATA", "HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
+    request.getfixturevalue("no_data")
     twin = load()
     printed = capsys.readouterr().out
     assert twin.is_stand_in
