@@ -280,7 +280,7 @@ WRONG = {
         wrong(
             "no backpropagation",
             "            upstream = layer.backward(upstream)\n",
-            "            layer.backward(upstream) if upstream.size == 0 else None\n",
+            "            pass\n",
             "gradient of the network",
             "gradients of all",
             "it learns",

@@ -288,8 +288,9 @@ def _three_splits(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> list[
     for label in np.unique(labels):
         here = np.flatnonzero(labels == label)
         place[here] = drawn[here].argsort().argsort() / len(here)
-    kept_together = {number: place[alike == number].min() for number in np.unique(alike)}
-    place = np.array([kept_together[number] for number in alike])
+    first = np.ones(alike.max() + 1)  # the place of the first of equal images
+    np.minimum.at(first, alike, place)
+    place = first[alike]
     bounds = ((0, 0.7), (0.7, 0.85), (0.85, 1))
     chosen = [(place >= low) & (place < high) for low, high in bounds]
     return [Split(images[rows], labels[rows]) for rows in chosen]

@@ -105,7 +105,7 @@ class Scaled(nn.Module):
         return (images - self.mean) / self.deviation
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(ResidualBlock):
     """ReLU(x + 1×1, 3×3 and 1×1 convolutions), four times as wide outside as inside.
 
     He et al. (2016), figure 5; ``outputs`` is the width outside.
@@ -113,22 +113,17 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__()
-        inside = outputs // self.expansion
-        self.body = nn.Sequential(
+    @staticmethod
+    def make_body(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+        """The three convolutions."""
+        inside = outputs // Bottleneck.expansion
+        return nn.Sequential(
             *_convolution(inputs, inside, 1),
             nn.ReLU(),
             *_convolution(inside, inside, 3, stride),
             nn.ReLU(),
             *_convolution(inside, outputs, 1),
         )
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(*_convolution(inputs, outputs, 1, stride))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return torch.relu(self.shortcut(inputs) + self.body(inputs))
 
 
 def _convolution(
@@ -139,7 +134,7 @@ def _convolution(
 
 
 # convolutions in a block, and how much wider a stage is outside its blocks than inside
-BLOCKS: dict[str, tuple[type[nn.Module], int, int]] = {
+BLOCKS: dict[str, tuple[type[ResidualBlock], int, int]] = {
     "basic": (ResidualBlock, 2, 1),
     "bottleneck": (Bottleneck, 3, Bottleneck.expansion),
 }

@@ -13,6 +13,7 @@ from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from ONE_KnowledgeDistillation.one import starts
@@ -43,19 +44,20 @@ def run(
 ) -> Run:
     """Train an experiment, or read what an earlier run left in ``folder``/scale.
 
-    Parents are run first, where they are missing. The weights are those of the epoch with the
-    best validation accuracy of the ensemble. Raises ValueError for an unknown experiment or a
-    file that is from another one.
+    Before a training, parents are run where they are missing. The weights are those of the epoch
+    with the best validation accuracy of the ensemble. Raises ValueError for an unknown experiment
+    or a file that is from another one.
     """
     one = experiment(name)
     place = folder / scale.name / f"{name}-{seed}"
+    if place.with_suffix(".json").is_file():
+        expected = {"experiment": name, "seed": seed, "scale": vars(scale)}
+        return _read(_blank(one, scale, task.classes), place, expected)
     parents = [
         run(parent, s, scale, task, folder=folder, device=device) for parent, s in family(one, seed)
     ]
     generator = torch.Generator().manual_seed(seed)
     model = starts.build(one, scale, task.classes, [p.model for p in parents], generator)
-    if place.with_suffix(".json").is_file():
-        return _read(model, place, {"experiment": name, "seed": seed, "scale": vars(scale)})
     start, before = time.perf_counter(), scores(model.to(device), task.validation)
     epochs = epochs_of(one, scale, task.classes)
     history = _train(model, one, scale, task, epochs, generator, place)
@@ -124,12 +126,13 @@ def _train(
         by_module(model), lr=rate, momentum=0.9, nesterov=True, weight_decay=scale.decay
     )
     schedule = schedule_of(kind, optimizer, steps)
+    trained, batches = _spread(model, batches)
     loss = ONELoss(
         schedule, temperature=one.temperature, ramp=round(one.ramp * steps), weight=one.distil
     )
     return fit(
-        DistributedDataParallel(model) if dist.is_initialized() else model,
-        batches if not dist.is_initialized() else Share(batches, *_place_among_processes()),
+        trained,
+        batches,
         loss,
         optimizer,
         epochs=epochs,
@@ -141,8 +144,11 @@ def _train(
     )
 
 
-def _place_among_processes() -> tuple[int, int]:
-    return dist.get_rank(), dist.get_world_size()
+def _spread(model: nn.Module, batches: DataLoader) -> tuple[nn.Module, DataLoader | Share]:
+    """Model and batches for this process: the whole, or its part among several."""
+    if not dist.is_initialized():
+        return model, batches
+    return DistributedDataParallel(model), Share(batches, dist.get_rank(), dist.get_world_size())
 
 
 def _one_cycle(done: float) -> float:

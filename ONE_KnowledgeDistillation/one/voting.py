@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ONE_KnowledgeDistillation.one.models import Answers
+from utils.metrics import accuracy
 
 WAYS = ("weighted", "equal", "majority")
 
@@ -55,7 +56,7 @@ def vote(answers: Answers, subset: Sequence[int], way: str = "weighted") -> Tens
 def all_votes(answers: Answers, labels: Tensor) -> list[Vote]:
     """Every subset in every way, with its accuracy."""
     return [
-        Vote(subset, way, (vote(answers, subset, way) == labels).double().mean().item())
+        Vote(subset, way, accuracy(vote(answers, subset, way), labels))
         for subset in subsets(answers.branches.shape[1])
         for way in WAYS
     ]

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,35 +24,28 @@ NO_NETWORK = 0x40000000 | 0x10000000  # CLONE_NEWNET and CLONE_NEWUSER of Linux
 
 def outcome(task: Task, number: int, file: Path, seconds: float = SECONDS) -> str | None:
     """None where criterion ``number`` is met, else a sentence with what went wrong."""
-    with tempfile.TemporaryDirectory() as folder, _pipe() as (reading, writing):
+    ends = os.pipe()  # nothing that the file prints can reach it
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        os.fdopen(ends[0], "rb") as reading,
+        os.fdopen(ends[1], "wb") as writing,
+    ):
         command = [sys.executable, "-m", "utils.grading.running", task.name, str(number), file]
         try:
             done = subprocess.run(
-                [*map(str, command), str(writing), str(seconds)],
+                [*map(str, command), str(writing.fileno()), str(seconds)],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=seconds + 10,  # to start the interpreter
-                pass_fds=[writing],
+                pass_fds=[writing.fileno()],
             )
         except subprocess.TimeoutExpired:
             return f"it did not finish within {seconds} seconds"
-        os.close(writing)
-        answer = os.read(reading, 1 << 16)
+        writing.close()
+        answer = os.read(reading.fileno(), 1 << 16)
         return json.loads(answer)["failed"] if answer else _ended(done.returncode, seconds)
-
-
-@contextlib.contextmanager
-def _pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that nothing the file prints can reach; both ends are closed afterwards."""
-    ends = os.pipe()
-    try:
-        yield ends
-    finally:
-        for end in ends:
-            with contextlib.suppress(OSError):
-                os.close(end)
 
 
 def _ended(status: int, seconds: float) -> str:
