@@ -15,7 +15,7 @@ endif
 LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \
        $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s)),,--no-browser)
 
-.PHONY: lab test notebooks store reproduce bench exercises format
+.PHONY: lab test notebooks store reproduce bench exercises consolidate format
 
 lab: $(READY)                    ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(LAB)
@@ -38,6 +38,9 @@ bench: $(READY)                  ## time the NumPy library beside PyTorch; quiet
 
 exercises: $(READY)              ## write the students' notebooks to build/exercises/
 	$(BIN)/python -m tools.exercises
+
+consolidate: $(READY)            ## make PythonMLCourse.ipynb anew from its lessons, and execute it
+	$(BIN)/python -m tools.consolidate
 
 format: $(READY)                 ## bring notebooks, code and the README tables into their one form
 	$(BIN)/python -m tools.format

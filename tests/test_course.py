@@ -28,7 +28,8 @@ def test_a_notebook_is_stored_in_its_one_form(path: Path):
 
 
 def test_no_function_is_defined_in_two_notebooks():
-    assert lint.same_functions({path: notebooks.read(path) for path in BOOKS}) == []
+    lessons = [path for path in BOOKS if path != notebooks.CONSOLIDATED]
+    assert lint.same_functions({path: notebooks.read(path) for path in lessons}) == []
 
 
 def test_exceptions_are_needed():
@@ -121,7 +122,8 @@ def test_numbers_in_the_readme_have_a_source():
 
 
 @pytest.mark.parametrize(
-    "target", ["lab", "test", "notebooks", "store", "reproduce", "bench", "exercises"]
+    "target",
+    ["lab", "test", "notebooks", "store", "reproduce", "bench", "exercises", "consolidate"],
 )
 def test_make_knows_its_targets(target: str):
     run = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)

@@ -26,6 +26,7 @@ KERNEL = {
 KEPT_METADATA = ("tags", "jupyter", "cellView")  # tags, and how Jupyter and Colab fold a cell
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # until opened
 MEASURED = re.compile(r"\(measured [^)\n]*\)")  # the part of a claim that may differ
+CONSOLIDATED = ROOT / "PythonMLCourse" / "PythonMLCourse.ipynb"  # made by tools.consolidate
 ANSI = re.compile(r"\x1b\[[0-9;]*m")  # colours in the text of a terminal
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
