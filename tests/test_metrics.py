@@ -10,6 +10,7 @@ from utils.metrics import (
     balanced_accuracy,
     box_areas,
     box_iou,
+    calibration,
     confusion_matrix,
     share_interval,
 )
@@ -49,6 +50,29 @@ def test_bad_answers_are_refused(score):
         score([1, 2], [1])
     with pytest.raises(ValueError, match="whole class numbers"):
         score([0.5, 1.0], [0, 1])
+
+
+def test_a_forecaster_that_is_right_as_often_as_it_says_is_calibrated():
+    probabilities = np.tile([0.8, 0.2], (10, 1))
+    found = calibration(probabilities, [0] * 8 + [1] * 2)
+    assert found.error == pytest.approx(0, abs=1e-12)
+    assert (found.share[8], found.confidence[8], found.accuracy[8]) == pytest.approx((1, 0.8, 0.8))
+    assert calibration(np.tile([1.0, 0.0], (10, 1)), [0] * 5 + [1] * 5).error == 0.5
+
+
+def test_calibration_weighs_each_bin_by_its_share():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(4), 300), rng.integers(0, 4, 300)
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = [(sure >= low) & (sure < low + 0.1) for low in np.arange(10) / 10]
+    gaps = [abs(sure[b].mean() - right[b].mean()) * b.mean() for b in bins if b.any()]
+    assert calibration(probabilities, labels).error == pytest.approx(sum(gaps))
+
+
+@pytest.mark.parametrize("row", [[0.5, 0.6], [1.5, -0.5], [np.nan, 1.0]])
+def test_calibration_refuses_what_is_no_distribution(row):
+    with pytest.raises(ValueError, match="with sum 1"):
+        calibration([row], [0])
 
 
 def test_labels_out_of_range_are_refused():

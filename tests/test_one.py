@@ -356,16 +356,6 @@ def test_gate_entropy_from_one_branch_to_an_even_gate():
     assert voting.gate_entropy(one) == 0
 
 
-def test_calibration_of_a_forecaster_that_is_right_as_often_as_it_says():
-    logits = torch.log(torch.tensor([0.8, 0.2])).repeat(10, 1)
-    labels = torch.tensor([0] * 8 + [1] * 2)
-    likelihood, error = voting.calibration(logits, labels)
-    assert likelihood == pytest.approx(-(0.8 * math.log(0.8) + 0.2 * math.log(0.2)), rel=1e-6)
-    assert error == pytest.approx(0, abs=1e-6)
-    _, error = voting.calibration(10 * logits, torch.tensor([0] * 5 + [1] * 5))
-    assert error == pytest.approx(0.5, abs=1e-4)
-
-
 def two_layers() -> nn.Sequential:
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     for scale, module in ((1e-4, model[0]), (0.5, model[2])):

@@ -324,6 +324,12 @@ def test_reproduce_stores_what_a_command_measures(monkeypatch, tmp_path: Path, c
     assert fields["versions"]["torch"].startswith("2.13.0")
 
 
+def test_a_function_may_hand_over_a_history_too(monkeypatch):
+    handed = {"metrics": {"a": 1.0}, "history": [{"epoch": 1.0}], "data": None}
+    monkeypatch.setattr(notebooks, "measure_alt_text", lambda seed, profile: handed)
+    assert reproduce.measure("tools.notebooks:measure_alt_text", 0) == {"": handed}
+
+
 def test_an_interrupted_reproduction_measures_only_what_is_missing(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(reproduce, "MEASURED", tmp_path)
     asked = []

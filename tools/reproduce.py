@@ -1,8 +1,9 @@
 """``make reproduce ID=…``: measure one row of the ledger at full size and store results/ID.json.
 
 A row's command is a notebook, executed with ``NN_COURSE_PROFILE=full`` and ``NN_COURSE_SEED=s``
-for each seed, or ``module:function``, called as ``function(seed, "full") -> dict``. ``ID=all``
-runs every row that has a command; rows that share a notebook share its runs.
+for each seed, or ``module:function``, called as ``function(seed, "full")``, which returns a
+dictionary of metrics, or one of "metrics", "history" and "data". ``ID=all`` runs every row that has
+a command; rows that share a notebook share its runs.
 
 A seed that is done waits in ``build/measured/`` until all are, so an interrupted run goes on where
 it stopped; ``python -m tools.reproduce ID --seed 1`` measures one seed, for runs side by side.
@@ -40,7 +41,8 @@ def measure(command: str, seed: int) -> dict[str, dict[str, Any]]:
     """Run a command once; what it handed over, by ID (or under "" from a function)."""
     if not command.endswith(".ipynb"):
         module, _, function = command.partition(":")
-        return {"": {"metrics": getattr(importlib.import_module(module), function)(seed, "full")}}
+        found = getattr(importlib.import_module(module), function)(seed, "full")
+        return {"": found if "metrics" in found else {"metrics": found}}
     with tempfile.TemporaryDirectory() as folder:
         execute(
             ROOT / command,

@@ -1,4 +1,6 @@
-"""Scores: accuracy and its interval, confusion, and the overlap of boxes."""
+"""Scores: accuracy and its interval, confusion, calibration, and the overlap of boxes."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,6 +50,38 @@ def share_interval(right: int, count: int, z: float = 1.96) -> tuple[float, floa
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
     return float(middle - half), float(middle + half)
+
+
+class Calibration(NamedTuple):
+    """By bin of confidence (B,): mean confidence, accuracy, share of the answers; and the error."""
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    share: NDArray[np.float64]
+    error: float
+
+
+def calibration(probabilities: ArrayLike, labels: ArrayLike, bins: int = 10) -> Calibration:
+    """Whether answers are right as often as their probability says.
+
+    From probabilities (N, K) of the classes, rows of sum 1, and labels (N,). The expected
+    calibration error is the mean of |accuracy − confidence| over equal bins, weighted by share
+    (Guo et al. 2017, equation 3); an empty bin holds zeros. Raises ValueError as ``accuracy``
+    does, and where a row is no distribution.
+    """
+    probabilities = np.asarray(probabilities)
+    if not (probabilities.min() >= 0 and np.allclose(probabilities.sum(axis=1), 1, atol=1e-4)):
+        raise ValueError("each row of probabilities must be 0 or more, with sum 1.")
+    answers, labels = _paired(probabilities.argmax(axis=1), labels)
+    confidence, right = probabilities.max(axis=1), answers == labels
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    means, accuracies = (
+        np.bincount(places, weights=values, minlength=bins) / np.maximum(counts, 1)
+        for values in (confidence, right)
+    )
+    share = counts / len(places)
+    return Calibration(means, accuracies, share, float(share @ np.abs(accuracies - means)))
 
 
 def box_areas(boxes: ArrayLike) -> NDArray[np.float64]:

@@ -94,14 +94,3 @@ def gate_entropy(answers: Answers) -> float:
     shares = answers.shares
     entropies = -torch.special.xlogy(shares, shares).sum(dim=1)
     return float(entropies.mean() / torch.log(torch.tensor(float(shares.shape[1]))))
-
-
-def calibration(logits: Tensor, labels: Tensor, bins: int = 15) -> tuple[float, float]:
-    """Negative log likelihood, and expected calibration error (Guo et al. 2017, equation 3)."""
-    probabilities = logits.double().softmax(dim=1)
-    surest = probabilities.max(dim=1)
-    right = (surest.indices == labels).double()
-    places = (surest.values * bins).long().clamp(max=bins - 1)
-    gaps = torch.zeros(bins, dtype=torch.double).index_add(0, places, surest.values - right)
-    likelihood = torch.nn.functional.cross_entropy(logits.double(), labels)
-    return likelihood.item(), (gaps.abs().sum() / len(labels)).item()
