@@ -1,6 +1,8 @@
 """ONE in training: every experiment of the table, resuming, compute, processes and clusters."""
 
 import json
+import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,20 @@ import torch
 from torch import nn
 from torch.multiprocessing import spawn
 
-from ONE_KnowledgeDistillation.one import evaluate, losses, models, starts, tasks, train
+from ONE_KnowledgeDistillation.one import (
+    evaluate,
+    losses,
+    models,
+    recorded,
+    starts,
+    tasks,
+    train,
+)
 from ONE_KnowledgeDistillation.one.__main__ import main
 from ONE_KnowledgeDistillation.one.experiments import EXPERIMENTS, experiment, scale
 from ONE_KnowledgeDistillation.one.sweep import order, sweep
 from utils.datasets import ImageData, Split
+from utils.results import ledger
 
 TINY = scale("pocket", name="tiny", depth=8, width=4, epochs=2, more=1, batch=32)
 
@@ -50,6 +61,47 @@ def test_every_experiment_runs_and_is_read_again(name: str, shelf: Path):
     told = [evaluate.answers_to(r.model, images).ensemble for r in (first, again)]
     torch.testing.assert_close(*told, rtol=0, atol=0)
     assert not list((shelf / "tiny").glob("*.part"))
+
+
+RECORDED = (
+    *("baseline", "three_branch", "five_branch", "three_to_five", "combined", "merged", "top5"),
+    *("one_to_three", "one_to_three_equal", "branch_counts", "ablations", "five_to_one", "votes"),
+    *("temperatures", "ramps", "learning_rates"),
+)
+
+
+@pytest.fixture
+def tiny_records(monkeypatch, shelf: Path) -> None:
+    monkeypatch.setattr(recorded, "POCKET", TINY)
+    monkeypatch.setattr(recorded, "_task", tiny_task)
+    monkeypatch.setattr(recorded, "run", partial(train.run, folder=shelf))
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_row_of_the_ledger_gets_numbers_a_history_and_its_data(name: str, tiny_records: None):
+    handed = getattr(recorded, name)(0, "full")
+    assert all(math.isfinite(value) for value in handed["metrics"].values())
+    assert [row["epoch"] for row in handed["history"]] == [*range(1, len(handed["history"]) + 1)]
+    assert handed["data"]["name"] == "tiny"
+    rows = [claim for claim in ledger() if claim.command == f"{recorded.__name__}:{name}"]
+    assert {claim.metric for claim in rows} in (set(), set(handed["metrics"]))
+
+
+def test_accuracies_are_those_of_the_runs(tiny_records: None):
+    measures = recorded.pocket("merged", 0).measures
+    metrics = recorded.merged(0, "full")["metrics"]
+    test = measures["test"]
+    mean = (test["branch1"] + test["branch2"] + test["branch3"]) / 3
+    assert metrics["merged_branch_accuracy"] == pytest.approx(mean)
+    assert metrics["merged_ensemble_accuracy"] == test["ensemble"]
+    assert metrics["merged_start_accuracy"] == measures["before"]["ensemble"]
+
+
+def test_equal_copies_stay_equal_and_votes_are_counted(tiny_records: None):
+    assert recorded.one_to_three_equal(0, "full")["metrics"]["largest_gap_of_two_branches"] == 0
+    votes = recorded.votes(0, "full")["metrics"]
+    assert votes["subsets_evaluated"] == 31
+    assert 1 <= votes["branches_in_best_subset"] <= 5
 
 
 def test_controls_use_the_compute_of_what_they_control():
