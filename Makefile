@@ -32,8 +32,9 @@ store: $(READY)                  ## NOTEBOOK=path: execute one notebook and keep
 reproduce: $(READY)              ## ID=row of results/claims.toml, or all: measure it at full size
 	$(BIN)/python -m tools.reproduce $(ID)
 
-bench: $(READY)                  ## time the NumPy library beside PyTorch; quiet machine, please
+bench: $(READY)                  ## time our loops beside others; on a quiet machine, please
 	$(BIN)/python -m benchmarks.nn_speed --path results/benchmarks/nn_speed.json
+	$(BIN)/python -m benchmarks.one_speed --path results/benchmarks/one_speed.json
 	$(BIN)/python -m tools.readme
 
 exercises: $(READY)              ## write the students' notebooks to build/exercises/

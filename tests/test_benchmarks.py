@@ -1,7 +1,9 @@
 """The benchmark compares like with like, and tells it as ratios."""
 
 import pytest
+import torch
 
+from benchmarks import one_speed
 from benchmarks.nn_speed import (
     AGREEMENT,
     CASES,
@@ -12,6 +14,9 @@ from benchmarks.nn_speed import (
     table,
     torch_step,
 )
+from ONE_KnowledgeDistillation.one.experiments import scale
+from ONE_KnowledgeDistillation.one.losses import ONELoss
+from ONE_KnowledgeDistillation.one.models import Answers
 
 
 @pytest.mark.parametrize("key", CASES)
@@ -30,3 +35,18 @@ def test_the_table_shows_ratios_their_quartiles_and_the_geometric_mean():
     assert "| 1 thread | 2 threads |" in words
     assert "0.50 (0.40–0.60)" in words
     assert "| geometric mean | 1.00 | 1.00 |" in words
+
+
+def test_the_port_of_one_has_our_loss():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(16, 3, 10, generator=generator)
+    shares = torch.rand(16, 3, generator=generator).softmax(dim=1)
+    answers, labels = Answers(logits, shares), torch.arange(16) % 10
+    theirs = one_speed.ported_loss(list(logits.unbind(dim=1)), answers.ensemble, labels)
+    torch.testing.assert_close(theirs, ONELoss()(answers, labels))
+
+
+def test_both_loops_of_one_are_timed_on_the_same_network():
+    found = one_speed.measure(scale("pocket", depth=8, width=4, batch=16), count=32, rounds=3)
+    assert 0 < found["low"] <= found["ratio"] <= found["high"]
+    assert min(found["port"], found["ours"]) > 0

@@ -24,6 +24,7 @@ from ONE_KnowledgeDistillation.one.__main__ import main
 from ONE_KnowledgeDistillation.one.experiments import EXPERIMENTS, experiment, scale
 from ONE_KnowledgeDistillation.one.sweep import order, sweep
 from utils.datasets import ImageData, Split
+from utils.history import History
 from utils.results import ledger
 
 TINY = scale("pocket", name="tiny", depth=8, width=4, epochs=2, more=1, batch=32)
@@ -81,7 +82,7 @@ def tiny_records(monkeypatch, shelf: Path) -> None:
 def test_a_row_of_the_ledger_gets_numbers_a_history_and_its_data(name: str, tiny_records: None):
     handed = getattr(recorded, name)(0, "full")
     assert all(math.isfinite(value) for value in handed["metrics"].values())
-    assert [row["epoch"] for row in handed["history"]] == [*range(1, len(handed["history"]) + 1)]
+    assert History(handed["history"])["epoch"] == [*range(1, len(handed["history"]) + 1)]
     assert handed["data"]["name"] == "tiny"
     rows = [claim for claim in ledger() if claim.command == f"{recorded.__name__}:{name}"]
     assert {claim.metric for claim in rows} in (set(), set(handed["metrics"]))

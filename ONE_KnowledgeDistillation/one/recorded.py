@@ -33,14 +33,10 @@ def _task() -> Task:
     return task(POCKET.data)
 
 
-def handed(metrics: dict[str, float], *runs: Run) -> Handed:
-    """Metrics, the validation accuracies of the ensembles by epoch, and the data they are from."""
-    rows: dict[float, dict[str, float]] = {}
-    for one in runs:
-        for row in one.measures["history"]:
-            rows.setdefault(row["epoch"], {"epoch": row["epoch"]})[key(one)] = row["ensemble"]
-    history = [rows[epoch] for epoch in sorted(rows)]
-    return {"metrics": metrics, "history": history, "data": describe_data(_task().source)}
+def handed(metrics: dict[str, float], one: Run) -> Handed:
+    """Metrics, with the history of the experiment itself and the data set."""
+    data = describe_data(_task().source)
+    return {"metrics": metrics, "history": one.measures["history"], "data": data}
 
 
 def key(one: Run) -> str:
@@ -54,7 +50,7 @@ def accuracies(*names: str) -> Callable[[int, str], Handed]:
     def measure(seed: int, profile: str) -> Handed:
         runs = [pocket(name, seed) for name in names]
         metrics = {k: value for one in runs for k, value in accuracies_of(one).items()}
-        return handed(metrics, *runs)
+        return handed(metrics, runs[0])
 
     return measure
 
@@ -113,7 +109,7 @@ def learning_rates(seed: int, profile: str) -> Handed:
     scores = {kind: one.measures["test"]["ensemble"] for kind, one in runs.items()}
     metrics = {f"test_accuracy_{kind}": score for kind, score in scores.items()}
     metrics["test_accuracy_gain_over_sgd"] = scores["ratio"] - scores["constant"]
-    return handed(metrics, *runs.values())
+    return handed(metrics, runs["ratio"])
 
 
 def top5(seed: int, profile: str) -> Handed:
@@ -125,7 +121,7 @@ def top5(seed: int, profile: str) -> Handed:
         "three_branch_branch_top5": _mean([test[f"branch{i}_top5"] for i in (1, 2, 3)]),
         "three_branch_ensemble_top5": test["ensemble_top5"],
     }
-    return handed(metrics, one, three)
+    return handed(metrics, three)
 
 
 def votes(seed: int, profile: str) -> Handed:
@@ -147,4 +143,16 @@ def votes(seed: int, profile: str) -> Handed:
         "negative_log_likelihood": cross_entropy(logits, labels).item(),
         "calibration_error": calibration(logits.softmax(dim=1), labels, bins=15).error,
     }
-    return handed(metrics, five)
+    return handed(metrics | _by_size(voting.all_votes(answers, labels)), five)
+
+
+def _by_size(votes: list[voting.Vote]) -> dict[str, float]:
+    """Mean accuracy of all subsets of one size under the gate's weights."""
+    weighted = [vote for vote in votes if vote.way == "weighted"]
+    sizes = {len(vote.subset) for vote in weighted}
+    return {
+        f"mean_test_accuracy_of_{size}_branches": _mean(
+            [vote.accuracy for vote in weighted if len(vote.subset) == size]
+        )
+        for size in sorted(sizes)
+    }
