@@ -40,7 +40,10 @@ PACKAGES = ("nn", "grading")  # modules of theirs import each other, without cyc
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 MODULES = sorted((ROOT / "utils").rglob("*.py"))
-FOLDERS = ("utils", "tools", "benchmarks", "ONE_KnowledgeDistillation", "tests")
+FOLDERS = (
+    *("utils", "tools", "benchmarks", "tests"),
+    *("ONE_KnowledgeDistillation", "DigitalMarketing"),
+)
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 
 

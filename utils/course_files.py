@@ -41,26 +41,37 @@ class CourseFiles:
         return "a generated twin" if self.is_stand_in else "the course's files"
 
 
-def _load(
+def load(
     name: str,
-    parts: tuple[str, ...],
+    entries: tuple[str, ...],
     read: Callable[..., tuple[Any, Any]],
     twin: Callable[[], tuple[Any, Any]],
 ) -> CourseFiles:
-    """The real files of a task, or its twin, with one sentence."""
+    """The real files of these entries of the catalogue, or a twin, with one sentence.
+
+    ``read`` takes their paths, ``twin`` nothing; both return what is given and what is expected.
+    """
     try:
-        paths = [data.fetch(f"course-{part}") for part in parts]
+        paths = [data.fetch(entry) for entry in entries]
     except data.Unavailable as reason:
         print(f"{STAND_IN} {name} cannot be had here. {reason} This run uses a generated twin.")
         return CourseFiles(name, *twin(), is_stand_in=True)
     return CourseFiles(name, *read(*paths), {path.name: data.sha256(path) for path in paths})
 
 
-def read_table(path: Path | io.StringIO, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A CSV file with at least these columns. Raises DataError naming the missing ones."""
+def _load(name: str, parts: tuple[str, ...], read: Callable, twin: Callable) -> CourseFiles:
+    """``load`` with files of the Python & ML course."""
+    return load(name, tuple(f"course-{part}" for part in parts), read, twin)
+
+
+def read_table(path: Path | io.StringIO, columns: tuple[str, ...], **options: Any) -> pd.DataFrame:
+    """A CSV file with at least these columns; ``options`` are those of ``pandas.read_csv``.
+
+    Raises DataError for what is no table, naming the columns that are missing.
+    """
     name = getattr(path, "name", "the file")
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise data.DataError(f"{name} is no table: {error}.") from error
     missing = [column for column in columns if column not in table.columns]
