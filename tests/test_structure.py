@@ -42,7 +42,7 @@ LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "utils").rglob("*.py"))
 FOLDERS = (
     *("utils", "tools", "benchmarks", "tests"),
-    *("ONE_KnowledgeDistillation", "DigitalMarketing"),
+    *("ONE_KnowledgeDistillation", "DigitalMarketing", "OptimisationNN"),
 )
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 

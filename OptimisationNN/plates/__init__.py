@@ -1,0 +1,1 @@
+"""Licence plates: drawn, damaged and read."""

@@ -1,0 +1,303 @@
+"""Plates: texts, drawing, what cameras do to them, sets, readers, and bad input."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+
+from OptimisationNN.plates import augment, drawing, readers, sets
+from OptimisationNN.plates.texts import BLANK, CYRILLIC, SHARED, Alphabet
+
+ALPHABETS = (Alphabet(), Alphabet(CYRILLIC), Alphabet("AБ"))
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+@given(seed=st.integers(0, 10_000))
+def test_what_is_drawn_has_the_form_and_comes_back_from_its_classes(alphabet, seed):
+    text = alphabet.draw(np.random.default_rng(seed))
+    assert alphabet.check(text) == text
+    assert text[1:4] != "000"
+    classes = alphabet.encode(text)
+    assert classes.shape == (9,)
+    assert (classes[8] == BLANK) == (len(text) == 8)
+    assert alphabet.decode(classes) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("D123BC77", "'D' is not in the alphabet"),
+        ("А123BC77", "'А' is not in the alphabet"),  # Cyrillic А
+        ("A12BC77", "has not the form"),
+        ("A123BC7", "has not the form"),
+        ("AA23BC77", "has not the form"),
+        ("", "has not the form"),
+    ],
+)
+def test_a_text_of_another_form_is_refused(text: str, why: str):
+    with pytest.raises(ValueError, match=why):
+        Alphabet().encode(text)
+
+
+@pytest.mark.parametrize("letters", ["", "ABA"])
+def test_an_alphabet_has_each_letter_once(letters: str):
+    with pytest.raises(ValueError, match="each once"):
+        Alphabet(letters)
+
+
+def test_bits_count_the_plates_of_a_region():
+    assert 2 ** Alphabet(SHARED).bits == pytest.approx(12**3 * 999)
+
+
+# --- drawing -------------------------------------------------------------------------------------
+
+
+def read_by_templates(image: np.ndarray, alphabet: Alphabet) -> str:
+    """Each character from its own pixels alone: the one whose drawing is nearest, both forms."""
+    best = {}
+    for region in ("00", "000"):
+        text = ""
+        for place in range(6 + len(region)):
+            pictures = {}
+            for kind in alphabet.kinds(place):
+                example = list(f"{alphabet.letters[0]}000{alphabet.letters[0] * 2}{region}")
+                example[place] = kind
+                pictures[kind] = drawing.plate("".join(example)).astype(int)
+            left, _, right, _ = drawing._box(drawing.cells("A000AA" + region)[place])
+            columns = slice(left // 4, right // 4 + 1)
+            miss = {k: abs(p - image)[:, columns].sum() for k, p in pictures.items()}
+            text += min(miss, key=miss.get)
+        best[text] = abs(drawing.plate(text).astype(int) - image).sum()
+    return min(best, key=best.get)
+
+
+@pytest.mark.parametrize("alphabet", ALPHABETS[:2])
+def test_labels_never_disagree_with_pixels(alphabet: Alphabet):
+    for text, image in drawing.plates(alphabet, 3, 0, 6):
+        assert read_by_templates(image, alphabet) == text
+
+
+def test_a_plate_is_the_same_wherever_one_begins():
+    whole = list(drawing.plates(Alphabet(), 7, 0, 5))
+    for (text, image), (same, again) in zip(
+        whole[3:], drawing.plates(Alphabet(), 7, 3, 5), strict=True
+    ):
+        assert text == same
+        np.testing.assert_array_equal(image, again)
+    assert whole[0][0] != next(drawing.plates(Alphabet(), 8, 0, 1))[0]
+
+
+def test_all_characters_stay_on_the_plate():
+    for text in ("M000MM00", "M888MM888"):
+        for cell in drawing.cells(text):
+            left, top, right, bottom = drawing._box(cell)
+            assert 5 < left < right < 555
+            assert 5 < top < bottom < 115
+
+
+# --- what cameras do -----------------------------------------------------------------------------
+
+
+PLATE = drawing.plate("A123BC77")
+
+
+@pytest.mark.parametrize("name", augment.CHANGES)
+def test_each_change_is_seen_keeps_the_form_and_is_none_at_strength_0(name: str):
+    change = augment.CHANGES[name]
+    before = PLATE.copy()
+    seen = []
+    for seed in range(10):
+        image = change(PLATE, np.random.default_rng(seed), 1.0)
+        again = change(PLATE, np.random.default_rng(seed), 1.0)
+        assert image.shape == PLATE.shape
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image, again)
+        seen.append(abs(image.astype(int) - PLATE).max())
+        np.testing.assert_array_equal(change(PLATE, np.random.default_rng(seed), 0.0), PLATE)
+    assert np.mean(seen) > 15, "grey values"
+    np.testing.assert_array_equal(PLATE, before)
+
+
+def test_noise_works_on_white_where_the_archive_s_does_nothing():
+    white = np.full((30, 140, 3), 255, np.uint8)
+    assert augment.noisy(white, np.random.default_rng(1), 1.0).std() > 1
+
+
+def test_a_gaussian_blur_is_one():
+    dot = np.zeros((31, 31, 3), np.uint8)
+    dot[15, 15] = 255
+    rng = np.random.default_rng(0)
+    sigma = 0.6 * np.random.default_rng(0).random()
+    blurred = augment.blurred(dot, rng, 1.0)[..., 0].astype(float)
+    ratio = blurred[15, 16] / blurred[15, 15]
+    assert ratio == pytest.approx(np.exp(-1 / (2 * sigma**2)), abs=0.02)
+
+
+def test_a_homography_takes_four_points_to_four_points():
+    rng = np.random.default_rng(0)
+    source, target = rng.uniform(0, 100, (2, 4, 2))
+    a, b, c, d, e, f, g, h = augment.homography(source, target)
+    x, y = source.T
+    found = np.stack([a * x + b * y + c, d * x + e * y + f]) / (g * x + h * y + 1)
+    np.testing.assert_allclose(found.T, target, atol=1e-6)
+
+
+def test_only_what_is_named_happens():
+    rng = np.random.default_rng(0)
+    image = augment.photographed(PLATE, rng, {"lit": 1.0})
+    assert (image <= PLATE).all()
+    np.testing.assert_array_equal(augment.photographed(PLATE, rng, {}), PLATE)
+
+
+# --- sets ----------------------------------------------------------------------------------------
+
+
+def test_a_set_is_the_same_for_a_seed_and_ends():
+    data = sets.Plates(4, seed=5)
+    images, classes = data.tensors()
+    assert images.shape == (4, 3, 30, 140)
+    assert classes.shape == (4, 9)
+    torch.testing.assert_close(images[2], sets.Plates(4, seed=5)[2][0])
+    with pytest.raises(IndexError, match="no plate 4"):
+        data[4]
+
+
+def test_what_is_written_is_what_the_set_holds(tmp_path: Path):
+    table = sets.write(tmp_path / "out", 3, 5, Alphabet(), 0.5)
+    rows = list(csv.DictReader(table.read_text("utf-8").splitlines()))
+    for index, row in enumerate(rows):
+        text, image = sets.photograph(Alphabet(), 5, index, 0.5)
+        assert row == {"file": f"{index:06}.png", "text": text}
+        read = sets.read_image(tmp_path / "out" / row["file"])
+        np.testing.assert_array_equal(read.permute(1, 2, 0).numpy(), image)
+
+
+def test_an_interrupted_writing_goes_on(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "out"
+    save = Image.Image.save
+
+    def stops(self, path, *args, **kwargs):
+        if len(list(folder.glob("0*.png"))) == 2:
+            raise KeyboardInterrupt
+        save(self, path, *args, **kwargs)
+
+    monkeypatch.setattr(Image.Image, "save", stops)
+    with pytest.raises(KeyboardInterrupt):
+        sets.write(folder, 4, 0, Alphabet())
+    assert sorted(p.name for p in folder.iterdir()) == ["000000.png", "000001.png", "plates.json"]
+    monkeypatch.setattr(Image.Image, "save", save)
+    old = (folder / "000000.png").stat().st_mtime_ns
+    sets.write(folder, 4, 0, Alphabet())
+    assert (folder / "000000.png").stat().st_mtime_ns == old
+    assert len(list(folder.glob("*.png"))) == 4
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("kept")
+    with pytest.raises(ValueError, match="is not empty"):
+        sets.write(tmp_path, 1, 0, Alphabet())
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+    sets.write(tmp_path / "a", 1, 0, Alphabet())
+    with pytest.raises(ValueError, match="other settings"):
+        sets.write(tmp_path / "a", 1, 1, Alphabet())
+    with pytest.raises(ValueError, match="cannot be written"):
+        sets.write(tmp_path / "mine.txt" / "b", 1, 0, Alphabet())
+
+
+def test_a_file_that_is_no_plate_is_refused(tmp_path: Path):
+    path = tmp_path / "x.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"x.png is no image"):
+        sets.read_image(path)
+    Image.new("L", (50, 20)).save(path)
+    with pytest.raises(ValueError, match="50×20 pixels; a plate has 140×30"):
+        sets.read_image(path)
+    Image.new("L", (140, 30), 128).save(path)
+    assert sets.read_image(path).shape == (3, 30, 140)
+
+
+# --- readers -------------------------------------------------------------------------------------
+
+
+def small_set(count: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    return sets.Plates(count, seed=1, strength=0.0).tensors()
+
+
+def test_attention_is_over_positions_and_logits_are_no_probabilities():
+    reader = readers.PlaceReader(12, torch.Generator().manual_seed(0)).eval()
+    images, _ = small_set()
+    weights = reader.attention(reader.eyes(images))
+    assert weights.shape == (8, 9, 35)
+    torch.testing.assert_close(weights.sum(dim=2), torch.ones(8, 9))
+    letters, digits = reader(images)
+    assert (letters.shape, digits.shape) == ((8, 3, 12), (8, 6, 11))
+    assert (letters < 0).any()
+
+
+def test_heads_stand_in_the_order_of_the_plate():
+    alphabet = Alphabet()
+    _, classes = small_set(5)
+    letters = nn.functional.one_hot(classes[:, readers.LETTER_PLACES], 12) * 9.0
+    digits = nn.functional.one_hot(classes[:, readers.DIGIT_PLACES], 11) * 9.0
+    texts_of = [alphabet.decode(row) for row in classes.numpy()]
+    assert readers.place_texts((letters, digits), alphabet) == texts_of
+    assert readers.place_loss((letters, digits), classes) < 0.01
+
+
+def test_ctc_symbols_and_best_paths_agree():
+    alphabet = Alphabet()
+    texts_of = ["A112BC77", "M005MM100"]
+    classes = torch.stack([torch.from_numpy(alphabet.encode(text)) for text in texts_of])
+    symbols, lengths = readers.as_symbols(classes)
+    logits = torch.full((2, 35, 23), 0.0)
+    for row in range(2):
+        for place in range(lengths[row]):
+            logits[row, 3 * place, symbols[row, place]] = 20.0
+        for step in set(range(35)) - set(range(0, 3 * int(lengths[row]), 3)):
+            logits[row, step, 0] = 20.0
+    assert readers.line_texts(logits, alphabet) == texts_of
+    assert readers.line_loss(logits, classes) < 1e-3
+
+
+def test_shares_count_characters_and_whole_plates():
+    assert readers.shares_right(["A1", "B2"], ["A1", "B3"]) == (0.75, 0.5)
+    assert readers.shares_right(["A"], ["AB"]) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "loss"),
+    [(readers.PlaceReader, readers.place_loss), (readers.LineReader, readers.line_loss)],
+)
+def test_a_reader_learns_a_few_plates_by_heart(make, loss):
+    images, classes = small_set(4)
+    reader = make(12, torch.Generator().manual_seed(0), width=32)
+    optimizer = torch.optim.Adam(reader.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        value = loss(reader(images), classes)
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    assert losses[-1] < 0.6 * losses[0]
+
+
+def test_a_stream_goes_on_with_the_same_plates():
+    data = sets.Plates(1000, seed=0, strength=0.0)
+    generator = torch.Generator().manual_seed(3)
+    stream = sets.Stream(data, 2, 2, generator)
+    list(stream)
+    state = generator.get_state()
+    later = [images for images, _ in stream]
+    generator.set_state(state)
+    for images, (again, _) in zip(later, stream, strict=True):
+        torch.testing.assert_close(images, again)
