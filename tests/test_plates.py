@@ -1,6 +1,8 @@
 """Plates: texts, drawing, what cameras do to them, sets, readers, and bad input."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from OptimisationNN.plates import augment, drawing, readers, sets
+from OptimisationNN.plates import augment, commands, drawing, readers, sets, training
 from OptimisationNN.plates.texts import BLANK, CYRILLIC, SHARED, Alphabet
+from utils.paths import ROOT
 
 ALPHABETS = (Alphabet(), Alphabet(CYRILLIC), Alphabet("AБ"))
 
@@ -238,19 +241,21 @@ def test_attention_is_over_positions_and_logits_are_no_probabilities():
     weights = reader.attention(reader.eyes(images))
     assert weights.shape == (8, 9, 35)
     torch.testing.assert_close(weights.sum(dim=2), torch.ones(8, 9))
-    letters, digits = reader(images)
-    assert (letters.shape, digits.shape) == ((8, 3, 12), (8, 6, 11))
-    assert (letters < 0).any()
+    logits = reader(images)
+    assert logits.shape == (8, 9, 12)
+    assert (logits[:, 0] < 0).any()
+    assert torch.isinf(logits[:, 1, 10:]).all()
+    assert torch.isinf(logits[:, 8, 11:]).all()
+    assert torch.isfinite(logits[:, 8, :11]).all()
 
 
 def test_heads_stand_in_the_order_of_the_plate():
     alphabet = Alphabet()
     _, classes = small_set(5)
-    letters = nn.functional.one_hot(classes[:, readers.LETTER_PLACES], 12) * 9.0
-    digits = nn.functional.one_hot(classes[:, readers.DIGIT_PLACES], 11) * 9.0
+    logits = nn.functional.one_hot(classes, 12) * 9.0
     texts_of = [alphabet.decode(row) for row in classes.numpy()]
-    assert readers.place_texts((letters, digits), alphabet) == texts_of
-    assert readers.place_loss((letters, digits), classes) < 0.01
+    assert readers.place_texts(logits, alphabet) == texts_of
+    assert readers.place_loss(logits, classes) < 0.01
 
 
 def test_ctc_symbols_and_best_paths_agree():
@@ -301,3 +306,90 @@ def test_a_stream_goes_on_with_the_same_plates():
     generator.set_state(state)
     for images, (again, _) in zip(later, stream, strict=True):
         torch.testing.assert_close(images, again)
+
+
+@pytest.mark.parametrize("kind", training.KINDS)
+def test_an_interrupted_training_goes_on_to_the_same_reader(kind: str, tmp_path: Path):
+    plan = training.Plan(kind, epochs=2, steps=2, batch=4, checked=6, strength=0.3)
+    whole, history = training.train(plan, 0)
+    file = tmp_path / "reader.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(plan, file)
+    again, same = training.train(plan, 0, checkpoint=file)
+    assert same.rows == history.rows
+    for one, other in zip(whole.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+    assert all(isinstance(text, str) for text in training.read(again, plan, small_set(3)[0]))
+
+
+def interrupted(plan: training.Plan, file: Path) -> None:
+    """Train until the first epoch is in the checkpoint; while the second is scored, stop."""
+    score, seen = training.score, []
+
+    def stops(*given):
+        seen.append(given)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        return score(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "score", stops)
+        training.train(plan, 0, checkpoint=file)
+
+
+def test_an_unknown_reader_is_named():
+    with pytest.raises(ValueError, match="there are place, line"):
+        training.train(training.Plan("word"), 0)
+
+
+# --- command lines -------------------------------------------------------------------------------
+
+
+SCRIPTS = (
+    *("Plate_Generator/generator.py", "Plate_Generator/augmenter.py"),
+    *("CNN_model/train.py", "CNN_model/test.py"),
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_command_runs_from_any_folder_and_explains_itself(script: str, tmp_path: Path):
+    path = ROOT / "OptimisationNN" / script
+    run = subprocess.run(
+        [sys.executable, str(path), "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert f"usage: {path.name}" in run.stdout
+
+
+def test_plates_are_written_a_reader_trained_and_a_plate_read(tmp_path: Path, capsys):
+    out, file = tmp_path / "plates", tmp_path / "reader.pt"
+    asked = ["--count", "2", "--out", str(out), "--strength", "0"]
+    assert commands.run(commands.generate, asked) == 0
+    small = ["--epochs", "1", "--steps", "1", "--kind", "line", "--out", str(file)]
+    assert commands.run(commands.train, small) == 0
+    assert not file.with_suffix(".part").exists()
+    images = [str(out / f"00000{i}.png") for i in (0, 1)]
+    assert commands.run(commands.read, ["--model", str(file), "--image", *images]) == 0
+    assert "000001.png  " in capsys.readouterr().out
+
+
+def test_a_contact_sheet_has_one_row_a_change(tmp_path: Path):
+    assert commands.run(commands.augment, ["--out", str(tmp_path / "sheet.png")]) == 0
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (5 * 140, len(augment.CHANGES) * 30)
+
+
+def test_wrong_requests_are_one_sentence_and_status_2(tmp_path: Path, capsys):
+    wrong = tmp_path / "wrong.pt"
+    torch.save({"x": 1}, wrong)
+    image = tmp_path / "a.png"
+    Image.new("RGB", (140, 30)).save(image)
+    for command, arguments, why in (
+        (commands.generate, ["--out", str(tmp_path)], "is not empty"),
+        (commands.augment, ["--text", "HELLO", "--out", "x.png"], "is not in the alphabet"),
+        (commands.read, ["--image", str(wrong)], "is no image"),
+        (commands.read, ["--image", str(image), "--model", str(wrong)], "no reader"),
+        (commands.read, ["--image", str(image), "--model", str(image)], "no complete checkpoint"),
+    ):
+        assert commands.run(command, arguments) == 2
+        assert why in capsys.readouterr().err

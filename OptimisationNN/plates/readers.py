@@ -62,37 +62,21 @@ class PlaceReader(nn.Module):
         """Weights (N, 9, 35) of the columns for each place; they sum to 1."""
         return (self.query(features) + self.place).softmax(dim=2)
 
-    def forward(self, plates: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (N, 3, letters) and (N, 6, 11), in the order of the plate."""
+    def forward(self, plates: Tensor) -> Tensor:
+        """Logits (N, 9, K), −∞ for what cannot stand at a place; K kinds at the place with most."""
         features = self.eyes(plates)
         seen = self.drop(torch.einsum("npc,nfc->npf", self.attention(features), features))
-        return self.letter(seen[:, LETTER_PLACES]), self.digit(seen[:, DIGIT_PLACES])
+        kinds = max(self.letter.out_features, self.digit.out_features)
+        logits = seen.new_full((len(seen), LONGEST, kinds), -torch.inf)
+        logits[:, LETTER_PLACES, : self.letter.out_features] = self.letter(seen[:, LETTER_PLACES])
+        logits[:, DIGIT_PLACES, : BLANK + 1] = self.digit(seen[:, DIGIT_PLACES])
+        logits[:, DIGIT_PLACES[:-1], BLANK] = -torch.inf  # only the last place may be empty
+        return logits
 
 
-def place_loss(logits: tuple[Tensor, Tensor], classes: Tensor) -> Tensor:
+def place_loss(logits: Tensor, classes: Tensor) -> Tensor:
     """Mean cross entropy of the nine characters; classes (N, 9)."""
-    parts = zip(logits, (LETTER_PLACES, DIGIT_PLACES), strict=True)
-    losses = [
-        F.cross_entropy(own.flatten(0, 1), classes[:, places].flatten(), reduction="sum")
-        for own, places in parts
-    ]
-    return sum(losses) / classes.numel()
-
-
-def place_probabilities(logits: tuple[Tensor, Tensor]) -> list[Tensor]:
-    """Nine tensors (N, K), in the order of the plate."""
-    found: dict[int, Tensor] = {}
-    for own, places in zip(logits, (LETTER_PLACES, DIGIT_PLACES), strict=True):
-        found |= {place: own[:, i].softmax(dim=1) for i, place in enumerate(places)}
-    return [found[place] for place in range(LONGEST)]
-
-
-def place_classes(logits: tuple[Tensor, Tensor]) -> Tensor:
-    """The most likely classes (N, 9); only the last place may be empty."""
-    probabilities = place_probabilities(logits)
-    for place in DIGIT_PLACES[:-1]:
-        probabilities[place] = probabilities[place][:, :BLANK]
-    return torch.stack([p.argmax(dim=1) for p in probabilities], dim=1)
+    return F.cross_entropy(logits.flatten(0, 1), classes.flatten())
 
 
 class LineReader(nn.Module):
@@ -138,9 +122,9 @@ def line_texts(logits: Tensor, alphabet: Alphabet) -> list[str]:
     ]
 
 
-def place_texts(logits: tuple[Tensor, Tensor], alphabet: Alphabet) -> list[str]:
+def place_texts(logits: Tensor, alphabet: Alphabet) -> list[str]:
     """The texts that the other reader has found."""
-    return [alphabet.decode(row) for row in place_classes(logits).numpy()]
+    return [alphabet.decode(row) for row in logits.argmax(dim=2).numpy()]
 
 
 def shares_right(found: Sequence[str], texts: Sequence[str]) -> tuple[float, float]:
