@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from OptimisationNN.plates import augment, commands, drawing, readers, sets, training
+from OptimisationNN.plates import (
+    augment,
+    commands,
+    drawing,
+    readers,
+    sets,
+    study,
+    training,
+)
 from OptimisationNN.plates.texts import BLANK, CYRILLIC, SHARED, Alphabet
 from utils.paths import ROOT
 
@@ -340,6 +348,43 @@ def interrupted(plan: training.Plan, file: Path) -> None:
 def test_an_unknown_reader_is_named():
     with pytest.raises(ValueError, match="there are place, line"):
         training.train(training.Plan("word"), 0)
+
+
+# --- the study -----------------------------------------------------------------------------------
+
+
+def test_arms_of_the_study_have_matched_counts():
+    for seed in range(3):
+        sizes = {name: len(alphabet.letters) for name, alphabet in study.arms(seed).items()}
+        assert sizes == {
+            "full": 33,
+            "specialised": 27,
+            "random": 27,
+            "few_alike": 12,
+            "few_distinct": 12,
+        }
+        assert set(study.ALIKE) <= set(study.arms(seed)["random"].letters)
+        assert not set(study.ALIKE) & set(study.arms(seed)["specialised"].letters)
+    assert study.arms(0)["random"] != study.arms(1)["random"]
+
+
+def test_an_arm_is_trained_once_and_then_read(tmp_path: Path, monkeypatch):
+    plan = training.Plan(epochs=1, steps=1, batch=4, checked=4)
+    first = study.accuracies("random", 0, plan, 6, tmp_path)
+    assert set(first) == {"characters", "plates"}
+    monkeypatch.setattr(study, "train", None)
+    assert study.accuracies("random", 0, plan, 6, tmp_path) == first
+    assert [path.name for path in tmp_path.iterdir()] == ["random-0.json"]
+
+
+def test_the_ledger_gets_each_arm_and_the_differences(monkeypatch):
+    shares = {"full": 0.5, "specialised": 0.75, "random": 0.5, "few_alike": 0.25, "few_distinct": 1}
+    monkeypatch.setattr(study, "accuracies", lambda arm, seed: {"plates": shares[arm]})
+    found = study.measure(0, "full")
+    assert found["accuracy_gain_specialised"] == 0.25
+    assert found["accuracy_gain_at_equal_class_count"] == 0.25
+    assert found["accuracy_gain_of_12_distinct"] == 0.75
+    assert found["plate_accuracy_random"] == 0.5
 
 
 # --- command lines -------------------------------------------------------------------------------
