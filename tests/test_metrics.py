@@ -7,6 +7,7 @@ from sklearn import metrics as reference
 
 from utils.metrics import (
     accuracy,
+    average_precision,
     balanced_accuracy,
     box_areas,
     box_iou,
@@ -114,3 +115,36 @@ def test_no_boxes_have_no_pairs():
 def test_boxes_that_are_none_are_refused(boxes):
     with pytest.raises(ValueError, match="box"):
         box_areas(boxes)
+
+
+def at(x: float) -> list[float]:
+    return [x, 0, x + 10, 10]
+
+
+def test_average_precision_ranks_the_boxes_of_all_pictures_together():
+    truth = [[at(0), at(50)], [at(0)]]
+    found = [([at(1), at(20)], [0.9, 0.7]), ([at(0), at(0)], [0.8, 0.6])]
+    # right, right, wrong, wrong (taken); the third true box is never found: 2/3 at precision 1
+    assert average_precision(found, truth) == pytest.approx(2 / 3)
+    # strict: the first is wrong, so precision is 1/2 where the second is right
+    assert average_precision(found, truth, iou=0.95) == pytest.approx(1 / 3 * 1 / 2)
+
+
+def test_average_precision_of_everything_and_of_nothing():
+    assert average_precision([([at(0), at(50)], [0.5, 0.4])], [[at(0), at(50)]]) == 1
+    nothing = np.zeros((0, 4)), np.zeros(0)
+    assert average_precision([nothing], [[at(0)]]) == 0
+    assert average_precision([([at(0)], [0.9]), ([at(0)], [0.8])], [[], [at(0)]]) == 0.5
+    with pytest.raises(ValueError, match="without any true box"):
+        average_precision([nothing], [[]])
+
+
+def test_average_precision_is_the_mean_of_the_best_precisions_at_each_recall():
+    rng = np.random.default_rng(0)
+    real = rng.integers(0, 60, (40, 1)) + np.array([0, 0, 12, 12]) + 100.0 * np.arange(40)[:, None]
+    guesses = real + rng.integers(-4, 5, (40, 4))
+    confidences = rng.permutation(40) / 40
+    hits = np.diag(box_iou(guesses, real))[np.argsort(-confidences)] >= 0.5
+    recall, precision = hits.cumsum() / 40, hits.cumsum() / np.arange(1, 41)
+    area = np.mean([max(precision[recall >= r - 1e-12], default=0) for r in np.arange(1, 41) / 40])
+    assert average_precision([(guesses, confidences)], [real]) == pytest.approx(area)

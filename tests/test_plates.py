@@ -18,11 +18,13 @@ from OptimisationNN.plates import (
     commands,
     drawing,
     readers,
+    scenes,
     sets,
     study,
     training,
 )
 from OptimisationNN.plates.texts import BLANK, CYRILLIC, SHARED, Alphabet
+from utils.metrics import average_precision
 from utils.paths import ROOT
 
 ALPHABETS = (Alphabet(), Alphabet(CYRILLIC), Alphabet("AБ"))
@@ -385,6 +387,56 @@ def test_the_ledger_gets_each_arm_and_the_differences(monkeypatch):
     assert found["accuracy_gain_at_equal_class_count"] == 0.25
     assert found["accuracy_gain_of_12_distinct"] == 0.75
     assert found["plate_accuracy_random"] == 0.5
+
+
+# --- scenes --------------------------------------------------------------------------------------
+
+
+def test_a_scene_holds_its_plate_where_it_says():
+    for index in range(4):
+        found = scenes.scene(Alphabet(), 2, index, strength=0.0)
+        x1, y1, x2, y2 = found.box.astype(int)
+        assert 0 <= x1 < x2 <= scenes.LONG
+        assert 0 <= y1 < y2 <= scenes.TALL
+        size = (x2 - x1, y2 - y1)
+        clean = Image.fromarray(drawing.plate(found.text)).resize(size, Image.Resampling.BOX)
+        np.testing.assert_array_equal(found.image[y1:y2, x1:x2], np.asarray(clean))
+
+
+def perfect_maps(boxes: torch.Tensor) -> torch.Tensor:
+    """What a faultless detector says: each cell knows the box, those at its middle are sure."""
+    x, y = scenes.middles()
+    edges = boxes[:, :, None, None]
+    distances = [x - edges[:, 0], y - edges[:, 1], edges[:, 2] - x, edges[:, 3] - y]
+    centre = (edges[:, 0] + edges[:, 2]) / 2, (edges[:, 1] + edges[:, 3]) / 2
+    inside = ((x - centre[0]).abs() < 8) & ((y - centre[1]).abs() < 6)
+    return torch.stack([20.0 * inside - 10, *distances], dim=1)
+
+
+def test_a_detector_without_faults_has_no_loss_finds_each_plate_and_cuts_it_out():
+    images, boxes, _ = scenes.scenes(Alphabet(), 3, 5)
+    maps = perfect_maps(boxes)
+    assert scenes.detector_loss(maps, boxes) < 1e-3
+    found = scenes.detected(maps)
+    assert [len(one.boxes) for one in found] == [1] * 5
+    np.testing.assert_allclose(np.concatenate([one.boxes for one in found]), boxes, atol=1e-4)
+    assert average_precision(found, list(boxes[:, None])) == 1
+    assert scenes.cut_out(images[0], found[0].boxes[0]).shape == (3, 30, 140)
+    assert scenes.cut_out(images[0], np.array([-50.0, -50, -40, -40])).shape == (3, 30, 140)
+
+
+def test_a_detector_learns():
+    images, boxes, _ = scenes.scenes(Alphabet(), 1, 8)
+    detector = scenes.Detector(torch.Generator().manual_seed(0), width=16)
+    optimizer = torch.optim.Adam(detector.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = scenes.detector_loss(detector(images), boxes)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
 
 
 # --- command lines -------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-"""Scores: accuracy and its interval, confusion, calibration, and the overlap of boxes."""
+"""Scores: accuracy and its interval, confusion, calibration, overlap and precision of boxes."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +112,41 @@ def box_iou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     intersection = np.clip(high - low, 0, None).prod(axis=2)  # (N, M)
     union = area_a[:, None] + area_b[None, :] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def average_precision(
+    found: Sequence[tuple[ArrayLike, ArrayLike]], truth: Sequence[ArrayLike], iou: float = 0.5
+) -> float:
+    """Area under precision over recall, exactly, of the boxes that were found in some pictures.
+
+    ``found``: for each picture boxes (D, 4) and confidences (D,); ``truth``: its true boxes (G, 4).
+    Surest first, all pictures together, a box takes the true one that it overlaps best, if by at
+    least ``iou`` and not taken yet; precision at a recall is the best from there on (Everingham
+    et al. 2010, section 4.2). Raises ValueError without any true box.
+    """
+    ranked = []
+    for (boxes, confidences), real in zip(found, truth, strict=True):
+        order = np.argsort(-np.asarray(confidences), kind="stable")
+        right = _matched(box_iou(boxes, real)[order], iou) if len(real) else np.zeros(len(order))
+        ranked += zip(np.asarray(confidences)[order], right, strict=True)
+    total = sum(len(real) for real in truth)
+    if not total:
+        raise ValueError("without any true box there is no recall: give at least one.")
+    hits = np.array([right for _, right in sorted(ranked, key=lambda pair: -pair[0])], dtype=float)
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    best = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((best * hits).sum() / total)
+
+
+def _matched(overlaps: NDArray[np.float64], iou: float) -> NDArray[np.bool_]:
+    """Whether each row, in order, finds a column that overlaps by ``iou`` and is still free."""
+    free, right = overlaps.copy(), np.zeros(len(overlaps), dtype=bool)
+    for row in range(len(free)):
+        best = free[row].argmax()
+        right[row] = free[row, best] >= iou
+        if right[row]:
+            free[:, best] = -1
+    return right
 
 
 def _boxes(boxes: ArrayLike) -> NDArray[np.float64]:

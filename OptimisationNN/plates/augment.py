@@ -50,14 +50,14 @@ def dented(image: Picture, rng: np.random.Generator, strength: float) -> Picture
 
 def smudged(image: Picture, rng: np.random.Generator, strength: float) -> Picture:
     """Dirt: brown clouds that cover up to half of the light."""
-    clouds = _grown(rng.random((5, 18)), image.shape[:2])
-    cover = 0.5 * strength * rng.random() * np.clip(2 * clouds - 0.6, 0, 1)[..., None]
+    dirt = clouds(rng, (5, 18), image.shape[:2])
+    cover = 0.5 * strength * rng.random() * np.clip(2 * dirt - 0.6, 0, 1)[..., None]
     return _bytes(image * (1 - cover) + cover * np.array([70, 55, 40]))
 
 
 def blended(image: Picture, rng: np.random.Generator, strength: float) -> Picture:
     """A reflection of the surroundings: another picture shines through, by up to 0.4."""
-    light = 255 * _grown(rng.random((3, 8)), image.shape[:2])[..., None]
+    light = 255 * clouds(rng, (3, 8), image.shape[:2])[..., None]
     share = 0.4 * strength * rng.random()
     return _bytes((1 - share) * image + share * light * rng.uniform(0.7, 1, 3))
 
@@ -141,6 +141,13 @@ def photographed(
 
 def _bytes(values: NDArray) -> Picture:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def clouds(
+    rng: np.random.Generator, cells: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """A smooth surface of this shape from ``cells`` random numbers, about 0 to 1."""
+    return _grown(rng.random(cells), shape)
 
 
 def _grown(rough: NDArray, shape: tuple[int, int]) -> NDArray[np.float32]:
