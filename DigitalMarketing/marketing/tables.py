@@ -235,7 +235,7 @@ def alcohol_sales() -> CourseFiles:
 
 def _series_twin() -> tuple[Any, Any]:
     """Log sales: a trend of .4 % a month, a season of 12 months, noise with memory .5."""
-    rng, truth = np.random.default_rng(1), {"growth": 0.004, "memory": 0.5, "noise": 0.03}
+    rng, truth = np.random.default_rng(2), {"growth": 0.004, "memory": 0.5, "noise": 0.03}
     dates = pd.date_range("1992-01-01", "2019-01-01", freq="MS", name="month")
     noise = np.zeros(len(dates))
     for month in range(1, len(dates)):
