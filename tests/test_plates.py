@@ -95,18 +95,18 @@ def read_by_templates(image: np.ndarray, alphabet: Alphabet) -> str:
 
 @pytest.mark.parametrize("alphabet", ALPHABETS[:2])
 def test_labels_never_disagree_with_pixels(alphabet: Alphabet):
-    for text, image in drawing.plates(alphabet, 3, 0, 6):
+    for index in range(6):
+        text, image = sets.photograph(alphabet, 3, index, 0.0)
         assert read_by_templates(image, alphabet) == text
 
 
 def test_a_plate_is_the_same_wherever_one_begins():
-    whole = list(drawing.plates(Alphabet(), 7, 0, 5))
-    for (text, image), (same, again) in zip(
-        whole[3:], drawing.plates(Alphabet(), 7, 3, 5), strict=True
-    ):
-        assert text == same
-        np.testing.assert_array_equal(image, again)
-    assert whole[0][0] != next(drawing.plates(Alphabet(), 8, 0, 1))[0]
+    whole = [sets.photograph(Alphabet(), 7, index, 0.0) for index in range(5)]
+    for index in (3, 4):
+        text, image = sets.photograph(Alphabet(), 7, index, 0.0)
+        assert text == whole[index][0]
+        np.testing.assert_array_equal(image, whole[index][1])
+    assert whole[0][0] != sets.photograph(Alphabet(), 8, 0, 0.0)[0]
 
 
 def test_all_characters_stay_on_the_plate():

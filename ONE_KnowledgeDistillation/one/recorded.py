@@ -6,6 +6,7 @@ rest. An experiment stands beside its control, which may use up the same compute
 
 import re
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 from torch.nn.functional import cross_entropy
@@ -65,7 +66,7 @@ def accuracies_of(one: Run) -> dict[str, float]:
     known = experiment(one.measures["experiment"])
     if known.branches == 1:
         return {f"{name}_accuracy": test["ensemble"]}
-    found = {f"{name}_branch_accuracy": _mean(branch_scores(one))}
+    found = {f"{name}_branch_accuracy": fmean(branch_scores(one))}
     found[f"{name}_ensemble_accuracy"] = test["ensemble"]
     if known.start in STARTS:
         found[f"{name}_start_accuracy"] = one.measures["before"]["ensemble"]
@@ -75,10 +76,6 @@ def accuracies_of(one: Run) -> dict[str, float]:
 def branch_scores(one: Run) -> list[float]:
     """Test accuracy of each branch."""
     return [v for name, v in one.measures["test"].items() if re.fullmatch(r"branch\d+", name)]
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
 
 
 baseline = accuracies(ONE_BRANCH, "one-branch-longer")
@@ -118,7 +115,7 @@ def top5(seed: int, profile: str) -> Handed:
     test = three.measures["test"]
     metrics = {
         "one_branch_top5": one.measures["test"]["ensemble_top5"],
-        "three_branch_branch_top5": _mean([test[f"branch{i}_top5"] for i in (1, 2, 3)]),
+        "three_branch_branch_top5": fmean([test[f"branch{i}_top5"] for i in (1, 2, 3)]),
         "three_branch_ensemble_top5": test["ensemble_top5"],
     }
     return handed(metrics, three)
@@ -151,7 +148,7 @@ def _by_size(votes: list[voting.Vote]) -> dict[str, float]:
     weighted = [vote for vote in votes if vote.way == "weighted"]
     sizes = {len(vote.subset) for vote in weighted}
     return {
-        f"mean_test_accuracy_of_{size}_branches": _mean(
+        f"mean_test_accuracy_of_{size}_branches": fmean(
             [vote.accuracy for vote in weighted if len(vote.subset) == size]
         )
         for size in sorted(sizes)

@@ -4,7 +4,6 @@ All sizes are millimetres of a plate of 520 × 112; a plate is drawn at 560 × 1
 smaller by the mean of 4 × 4 pixels.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from OptimisationNN.plates.texts import MAIN, Alphabet
+from OptimisationNN.plates.texts import MAIN
 
 HEIGHT, WIDTH, FINER = 30, 140, 4
 TALL, LONG = 112, 520  # mm
@@ -117,12 +116,3 @@ def plate(text: str) -> NDArray[np.uint8]:
         ink[top:bottom, left:right] = glyph(character, right - left, bottom - top)
     covered = _smaller(ink)[..., None] / np.float32(255)
     return (colours + covered * (INK - colours)).astype(np.uint8)
-
-
-def plates(
-    alphabet: Alphabet, seed: int, start: int, stop: int
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Texts and clean plates number ``start`` to ``stop``; one seed makes one endless list."""
-    for index in range(start, stop):
-        text = alphabet.draw(np.random.default_rng([seed, index]))
-        yield text, plate(text)

@@ -69,11 +69,11 @@ def write(folder: Path, count: int, seed: int, alphabet: Alphabet, strength: flo
     rows = []
     for index in tqdm(range(count), desc="plates", disable=None):
         path = folder / f"{index:06}.png"
-        text, image = photograph(alphabet, seed, index, strength)
-        rows.append((path.name, text))
         if not path.is_file():
+            _, image = photograph(alphabet, seed, index, strength)
             with atomic(path) as temporary:
                 Image.fromarray(image).save(temporary, "png")
+        rows.append((path.name, alphabet.draw(np.random.default_rng([seed, index]))))
     with atomic(folder / TABLE) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([("file", "text"), *rows])
     return folder / TABLE
