@@ -43,7 +43,7 @@ def test_doubles_and_the_future_are_refused():
 
 
 def test_least_squares_finds_the_truth_of_the_invented_tables():
-    invented, truth = retail.invented()
+    invented, truth = tables.retail_twin()
     whole = tables.joined(invented)
     columns = pd.get_dummies(whole["Dept"], dtype=float).assign(
         per_size=np.log(whole["Size"]),

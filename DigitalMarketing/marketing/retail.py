@@ -1,4 +1,4 @@
-"""What both lessons on the 45 stores need: last year's same week, and tables of known truth."""
+"""What both lessons on the 45 stores need: last year's same week."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,6 @@ from DigitalMarketing.marketing import tables
 from utils.data import DataError
 
 YEAR = 52  # weeks: the same weekday and week of the year, one day earlier in the month
-
-
-def invented() -> tuple[tables.Retail, dict[str, float]]:
-    """Invented tables in the form of the real ones, and the truth that they were drawn from.
-
-    An estimator is tried on them first: ``tables.RETAIL_TRUTH`` says what it must find.
-    """
-    return tables._retail_twin()
 
 
 def last_year(

@@ -134,7 +134,7 @@ def retail() -> CourseFiles:
         return checked(*tables), None
 
     entries = ("marketing-stores", "marketing-features", "marketing-sales")
-    return load("the retail tables", entries, read, _retail_twin)
+    return load("the retail tables", entries, read, retail_twin)
 
 
 def checked(stores: pd.DataFrame, features: pd.DataFrame, sales: pd.DataFrame) -> Retail:
@@ -165,12 +165,13 @@ def joined(tables: Retail) -> pd.DataFrame:
     return whole.drop(columns="holiday_by_features")
 
 
-RETAIL_TRUTH = {"holiday": 0.07, "per_size": 0.9, "december": 0.35, "noise": 0.15}
+def retail_twin() -> tuple[Retail, dict[str, float]]:
+    """Invented tables, and the truth that an estimator must find in them.
 
-
-def _retail_twin() -> tuple[Any, Any]:
-    """Log sales: a department's level + .9 ln size + .35 December + .07 holiday + noise."""
-    rng, truth = np.random.default_rng(0), RETAIL_TRUTH
+    Log sales: a department's level + .9 ln size + .35 December + .07 holiday + noise.
+    """
+    rng = np.random.default_rng(0)
+    truth = {"holiday": 0.07, "per_size": 0.9, "december": 0.35, "noise": 0.15}
     numbers = np.arange(1, 46)
     kinds = np.repeat(["A", "B", "C"], [22, 17, 6])
     means = {"A": 180_000, "B": 100_000, "C": 40_000}
@@ -195,7 +196,7 @@ def _retail_twin() -> tuple[Any, Any]:
             "IsHoliday": holidays[week],
         }
     )
-    return checked(stores, features, sales), dict(truth)
+    return checked(stores, features, sales), truth
 
 
 def _weeks(
