@@ -337,6 +337,15 @@ def test_shapes_are_sound_wobbly_and_always_the_same():
     assert {p.min() for p in points} == {0}
 
 
+def test_moves_begin_in_the_middle_and_have_size_6_and_an_empty_drawing_is_one_step():
+    steps = drawings.from_strokes([[[0, 100], [50, 50]], [[100, 50], [0, 50]]])
+    np.testing.assert_allclose(
+        drawings.moves(steps), [[-3, 1.5, 0], [6, 0, 1], [0, -3, 0], [-3, 3, 1]]
+    )
+    assert drawings.moves(drawings.from_strokes([[[9], [9]]])).tolist() == [[0, 0, 1]]
+    assert drawings.moves(drawings.from_strokes([])).tolist() == [[0, 0, 0]]
+
+
 def test_a_plus_and_a_tee_differ_by_their_jump_alone():
     shapes = drawings.SHAPES
     for plus, tee in zip(shapes["plus"], shapes["tee"], strict=True):

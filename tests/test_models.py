@@ -75,6 +75,13 @@ def test_halved_weights_are_half_as_large_and_load_again():
     assert layer.weight.dtype == torch.float32
 
 
+def test_a_network_of_torch_is_stored_as_plain_arrays(tmp_path):
+    layer = torch.nn.Linear(2, 3)
+    state = models.arrays(layer.state_dict())
+    assert models.save("net", state, result="an-id", folder=tmp_path).name == "net.npz"
+    np.testing.assert_array_equal(models.load("net", folder=tmp_path)["bias"], layer.bias.detach())
+
+
 def test_the_courses_own_models_load():
     for name in models.index():
         assert models.load(name)

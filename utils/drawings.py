@@ -154,6 +154,22 @@ def to_strokes(steps: NDArray[np.int16]) -> list[NDArray[np.int64]]:
     return [stroke for stroke in strokes if len(stroke)]
 
 
+def moves(steps: NDArray[np.int16]) -> NDArray[np.float32]:
+    """What a network reads of a drawing (T, 3): float32 (max(T, 1), 3), the largest side 6 long.
+
+    The first move starts from the middle of the drawing. An empty drawing is one step that goes
+    nowhere.
+    """
+    if not len(steps):
+        return np.zeros((1, 3), dtype=np.float32)
+    points = np.cumsum(steps[:, :2], axis=0)
+    low, high = points.min(axis=0), points.max(axis=0)
+    scaled = steps.astype(np.float32)
+    scaled[0, :2] -= (low + high) / 2
+    scaled[:, :2] *= 6 / max((high - low).max(), 1)
+    return scaled
+
+
 def read_ndjson(
     lines: Iterable[str | bytes], name: str, word: str | None = None
 ) -> Iterator[Record]:

@@ -70,6 +70,11 @@ def halved(state: dict[str, Any]) -> dict[str, Any]:
     return {name: t.half() if t.is_floating_point() else t for name, t in plain.items()}
 
 
+def arrays(state: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The same tensors as NumPy arrays: stored as NAME.npz, which is read without PyTorch."""
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
 def index(folder: Path = MODELS) -> dict[str, dict[str, Any]]:
     """The stored models: file, bytes, sha256 and the ID of the run, by name."""
     path = folder / "index.json"
