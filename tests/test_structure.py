@@ -17,7 +17,7 @@ from utils.paths import MODELS, ROOT
 # Each module of utils and the layer it stands on; it may import only from lower layers.
 LAYERS = (
     {"paths", "profile", "history"},
-    {"nn", "data", "missing", "checkpoints"},
+    {"nn", "data", "missing", "checkpoints", "centring"},
     {"datasets", "metrics", "results"},
     {
         "claims",
@@ -42,7 +42,7 @@ LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "utils").rglob("*.py"))
 FOLDERS = (
     *("utils", "tools", "benchmarks", "tests"),
-    *("ONE_KnowledgeDistillation", "DigitalMarketing", "OptimisationNN"),
+    *("ONE_KnowledgeDistillation", "DigitalMarketing", "OptimisationNN", "app"),
 )
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 

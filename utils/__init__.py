@@ -10,6 +10,7 @@ Layers (a module imports only from the layers below it):
     course_files                                     inputs of the Python & ML course's tasks
     datasets  metrics  results                       typed splits; scores; recorded runs
     data  checkpoints                                downloads that cannot lie; states of a training
+    centring                                         a digit in MNIST's own form; NumPy alone
     nn                                               the network library; NumPy alone
     history  profile  paths                          a training's record; sizes; where things are
 

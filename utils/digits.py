@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SIDE, BOX = 28, 20  # MNIST: a 28×28 frame around digits scaled to fit 20×20
+from utils import centring
 
 
 def ink_boxes(images: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def wobbled(
 
     Bilinear sampling of x ↦ s·R(a)·x + shear·y + t (Simard et al. 2003 use such distortions).
     """
-    amounts = torch.tensor([math.radians(degrees), scale, shear, *[2 * pixels / SIDE] * 2])
+    amounts = torch.tensor([math.radians(degrees), scale, shear, *[2 * pixels / centring.SIDE] * 2])
     draws = (2 * torch.rand(len(images), 5, generator=generator) - 1) * amounts
     angle, growth, lean, *shift = draws.T
     cosine, sine = (1 + growth) * angle.cos(), (1 + growth) * angle.sin()
@@ -99,30 +99,5 @@ def wobbled(
 
 
 def as_mnist(drawing: Tensor) -> Tensor:
-    """A drawing (H, W) of any size as MNIST would hold it: (1, 1, 28, 28).
-
-    The ink's box is scaled, its shape kept, to fit 20×20, and placed so that the centre of mass
-    of the ink lies on pixel (14, 14), counted from 0, of the 28×28 frame (LeCun et al. 1998,
-    section III.A; in MNIST's own files its mean is 14.0). Raises ValueError for an empty drawing.
-    """
-    top, left, bottom, right = ink_boxes(drawing[None, None])[0].tolist()
-    ink = drawing[None, None, top:bottom, left:right].float()
-    size = [max(1, round(side * BOX / max(ink.shape[2:]))) for side in ink.shape[2:]]
-    small = F.interpolate(ink, size=size, mode="bilinear", antialias=True, align_corners=False)
-    small = small.clamp(0, 1)
-    frame = torch.zeros(1, 1, SIDE, SIDE)
-    frame[:, :, : size[0], : size[1]] = small
-    down, right = (round(SIDE / 2 - place) for place in _centre_of_mass(small))
-    return shifted(frame, _kept(down, size[0]), _kept(right, size[1]))
-
-
-def _centre_of_mass(image: Tensor) -> tuple[float, float]:
-    """Row and column, from 0, of the centre of the ink of one image (1, 1, H, W)."""
-    share = image[0, 0] / image.sum()
-    by_row, by_column = share.sum(dim=1), share.sum(dim=0)
-    return tuple(float((part * torch.arange(len(part))).sum()) for part in (by_row, by_column))
-
-
-def _kept(shift: int, size: int) -> int:
-    """The shift nearest to ``shift`` that keeps ``size`` pixels inside the frame."""
-    return min(max(shift, 0), SIDE - size)
+    """``utils.centring.as_mnist`` of a drawing (H, W), as a batch of one: (1, 1, 28, 28)."""
+    return torch.from_numpy(centring.as_mnist(drawing.numpy()))[None, None]
