@@ -82,6 +82,11 @@ def test_a_network_of_torch_is_stored_as_plain_arrays(tmp_path):
     np.testing.assert_array_equal(models.load("net", folder=tmp_path)["bias"], layer.bias.detach())
 
 
+def test_what_batch_norm_has_counted_was_not_learned():
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    assert models.learned(layers.state_dict()) == sum(p.numel() for p in layers.parameters())
+
+
 def test_the_courses_own_models_load():
-    for name in models.index():
-        assert models.load(name)
+    for name, entry in models.index().items():
+        assert models.learned(models.load(name)) == entry["parameters"]

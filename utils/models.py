@@ -26,11 +26,18 @@ def save(name: str, state: dict[str, Any], *, result: str, folder: Path = MODELS
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
         "result": result,
+        "parameters": learned(state),
     }
     with atomic(folder / "index.json") as temporary:
         listing = json.dumps({**index(folder), name: entry}, indent=1, sort_keys=True)
         temporary.write_text(listing + "\n", "utf-8")
     return path
+
+
+def learned(state: dict[str, Any]) -> int:
+    """How many numbers of a state dict were learned: all but what BatchNorm has counted."""
+    counted = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(int(np.prod(v.shape)) for name, v in state.items() if not name.endswith(counted))
 
 
 def keep(name: str, state: dict[str, Any], *, result: str) -> None:
@@ -76,7 +83,7 @@ def arrays(state: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def index(folder: Path = MODELS) -> dict[str, dict[str, Any]]:
-    """The stored models: file, bytes, sha256 and the ID of the run, by name."""
+    """The stored models: file, bytes, sha256, ID of the run and parameters, by name."""
     path = folder / "index.json"
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
