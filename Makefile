@@ -15,7 +15,7 @@ endif
 LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \
        $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s)),,--no-browser)
 
-.PHONY: lab test notebooks store reproduce bench exercises consolidate format
+.PHONY: lab test notebooks app store reproduce bench exercises consolidate site format
 
 lab: $(READY)                    ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(LAB)
@@ -26,6 +26,9 @@ test: $(READY)                   ## run every test and every notebook, and compa
 notebooks: $(READY)              ## execute all notebooks headless and print a table
 	$(BIN)/python -m tools.run
 
+app: $(READY)                    ## draw, and be recognised, on http://127.0.0.1:8000
+	$(BIN)/python -m app
+
 store: $(READY)                  ## NOTEBOOK=path: execute one notebook and keep its outputs
 	$(BIN)/python -m tools.run --store $(NOTEBOOK)
 
@@ -35,6 +38,7 @@ reproduce: $(READY)              ## ID=row of results/claims.toml, or all: measu
 bench: $(READY)                  ## time our loops beside others; on a quiet machine, please
 	$(BIN)/python -m benchmarks.nn_speed --path results/benchmarks/nn_speed.json
 	$(BIN)/python -m benchmarks.one_speed --path results/benchmarks/one_speed.json
+	$(BIN)/python -m benchmarks.app_load --path results/benchmarks/app_load.json
 	$(BIN)/python -m tools.readme
 
 exercises: $(READY)              ## write the students' notebooks to build/exercises/
@@ -42,6 +46,9 @@ exercises: $(READY)              ## write the students' notebooks to build/exerc
 
 consolidate: $(READY)            ## make PythonMLCourse.ipynb anew from its lessons, and execute it
 	$(BIN)/python -m tools.consolidate
+
+site: $(READY)                   ## render the course as a web site in build/site/html
+	$(BIN)/python -m tools.site
 
 format: $(READY)                 ## bring notebooks, code and the README tables into their one form
 	$(BIN)/python -m tools.format

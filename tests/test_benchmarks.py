@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks import one_speed
+from benchmarks import app_load, one_speed
 from benchmarks.nn_speed import (
     AGREEMENT,
     CASES,
@@ -17,6 +17,7 @@ from benchmarks.nn_speed import (
 from ONE_KnowledgeDistillation.one.experiments import scale
 from ONE_KnowledgeDistillation.one.losses import ONELoss
 from ONE_KnowledgeDistillation.one.models import Answers
+from tests.browser import free_port
 
 
 @pytest.mark.parametrize("key", CASES)
@@ -50,3 +51,10 @@ def test_both_loops_of_one_are_timed_on_the_same_network():
     found = one_speed.measure(scale("pocket", depth=8, width=4, batch=16), count=32, rounds=3)
     assert 0 < found["low"] <= found["ratio"] <= found["high"]
     assert min(found["port"], found["ours"]) > 0
+
+
+def test_drawers_ask_at_their_times_and_every_answer_counts():
+    found = app_load.measure(drawers=3, seconds=0.5, workers=1, port=free_port())
+    assert found["answers_a_second"] == 30.0
+    assert 0 < found["milliseconds"]["p50"] <= found["milliseconds"]["p99"]
+    assert found["megabytes_of_a_worker"] < 150

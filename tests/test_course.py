@@ -123,7 +123,18 @@ def test_numbers_in_the_readme_have_a_source():
 
 @pytest.mark.parametrize(
     "target",
-    ["lab", "test", "notebooks", "store", "reproduce", "bench", "exercises", "consolidate"],
+    [
+        "lab",
+        "test",
+        "notebooks",
+        "app",
+        "store",
+        "reproduce",
+        "bench",
+        "exercises",
+        "consolidate",
+        "site",
+    ],
 )
 def test_make_knows_its_targets(target: str):
     run = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from benchmarks import plates_speed
 from OptimisationNN.plates import (
     augment,
     commands,
     drawing,
     readers,
+    recorded,
     scenes,
     sets,
     study,
+    templates,
     training,
 )
 from OptimisationNN.plates.texts import BLANK, CYRILLIC, SHARED, Alphabet
@@ -74,30 +77,22 @@ def test_bits_count_the_plates_of_a_region():
 # --- drawing -------------------------------------------------------------------------------------
 
 
-def read_by_templates(image: np.ndarray, alphabet: Alphabet) -> str:
-    """Each character from its own pixels alone: the one whose drawing is nearest, both forms."""
-    best = {}
-    for region in ("00", "000"):
-        text = ""
-        for place in range(6 + len(region)):
-            pictures = {}
-            for kind in alphabet.kinds(place):
-                example = list(f"{alphabet.letters[0]}000{alphabet.letters[0] * 2}{region}")
-                example[place] = kind
-                pictures[kind] = drawing.plate("".join(example)).astype(int)
-            left, _, right, _ = drawing._box(drawing.cells("A000AA" + region)[place])
-            columns = slice(left // 4, right // 4 + 1)
-            miss = {k: abs(p - image)[:, columns].sum() for k, p in pictures.items()}
-            text += min(miss, key=miss.get)
-        best[text] = abs(drawing.plate(text).astype(int) - image).sum()
-    return min(best, key=best.get)
-
-
 @pytest.mark.parametrize("alphabet", ALPHABETS[:2])
 def test_labels_never_disagree_with_pixels(alphabet: Alphabet):
-    for index in range(6):
+    for index in range(30):
         text, image = sets.photograph(alphabet, 3, index, 0.0)
-        assert read_by_templates(image, alphabet) == text
+        assert templates.read_clean(image, alphabet) == text
+
+
+def test_templates_read_the_pixels_and_nothing_else():
+    for text in ("A888OO01", "O000MM100", "M808AB808"):
+        assert templates.read_clean(drawing.plate(text), Alphabet()) == text
+
+
+def test_ink_is_what_was_printed():
+    for character, cell in zip("M123AB777", drawing.cells("M123AB777"), strict=True):
+        rows, columns, own = drawing.printed(character, cell)
+        assert abs(drawing.ink_of(PLATE_777)[rows, columns] - own).mean() < 3, "grey values"
 
 
 def test_a_plate_is_the_same_wherever_one_begins():
@@ -115,6 +110,9 @@ def test_all_characters_stay_on_the_plate():
             left, top, right, bottom = drawing._box(cell)
             assert 5 < left < right < 555
             assert 5 < top < bottom < 115
+
+
+PLATE_777 = drawing.plate("M123AB777")
 
 
 # --- what cameras do -----------------------------------------------------------------------------
@@ -153,6 +151,34 @@ def test_a_gaussian_blur_is_one():
     blurred = augment.blurred(dot, rng, 1.0)[..., 0].astype(float)
     ratio = blurred[15, 16] / blurred[15, 15]
     assert ratio == pytest.approx(np.exp(-1 / (2 * sigma**2)), abs=0.02)
+
+
+@pytest.mark.parametrize("name", augment.CHANGES)
+def test_a_change_stays_one_far_beyond_what_training_shows(name: str):
+    for seed in range(5):
+        image = augment.CHANGES[name](PLATE, np.random.default_rng(seed), 4.0)
+        assert image.shape == PLATE.shape
+        assert image.dtype == np.uint8
+        assert image.flags.c_contiguous
+        assert image.std() > 1, "more than one colour"
+
+
+@pytest.mark.parametrize("strength", [1.0, 4.0])
+def test_motion_keeps_the_light(strength: float):
+    dot = np.zeros((31, 31, 3), np.uint8)
+    dot[15, 15] = 252
+    for seed in range(5):
+        moved = augment.moved(dot, np.random.default_rng(seed), strength)[..., 0]
+        assert float(moved.sum()) == pytest.approx(252, abs=moved.astype(bool).sum() / 2)
+
+
+def test_between_pixels_colours_are_mixed_and_outside_is_the_edge():
+    image = np.zeros((2, 5, 3), np.uint8)
+    image[0, 1:], image[1, 1:] = 100, 200
+    rows = np.array([[0.0, 0.5, 1.0, -3.0, 9.0]] * 2)
+    columns = np.array([[0.5, 0.5, 1.0, 1.0, 9.0]] * 2)
+    seen = augment._between(image, rows, columns)
+    assert seen[0, :, 0].tolist() == [50, 75, 200, 100, 200]
 
 
 def test_a_homography_takes_four_points_to_four_points():
@@ -387,6 +413,76 @@ def test_the_ledger_gets_each_arm_and_the_differences(monkeypatch):
     assert found["accuracy_gain_at_equal_class_count"] == 0.25
     assert found["accuracy_gain_of_12_distinct"] == 0.75
     assert found["plate_accuracy_random"] == 0.5
+
+
+# --- what is recorded ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_records(tmp_path: Path, monkeypatch):
+    """Recorded functions with the smallest sizes, writing nothing into the course."""
+    monkeypatch.setattr(recorded, "PLAN", training.Plan(epochs=1, steps=1, batch=4, checked=4))
+    monkeypatch.setattr(recorded, "RUNS", tmp_path / "runs")
+    for size in ("WRITTEN", "COMPARED", "TESTED", "ALONE", "FILES"):
+        monkeypatch.setattr(recorded, size, 12)
+    kept = {}
+    monkeypatch.setattr(
+        recorded.models, "save", lambda name, state, result: kept.update({name: (state, result)})
+    )
+    return kept
+
+
+def test_all_plates_are_written_and_all_operations_work(small_records):
+    written = recorded.generated(0, "full")
+    assert written == {"generated_plates": 12, "labels_in_pixels_share": 1.0}
+    found = recorded.augmented(0, "full")
+    assert found["effective_operations_share"] == 1.0
+    assert found["least_visible_change"] >= recorded.VISIBLE
+    assert found["noise_on_white"] > 1
+
+
+def test_both_readers_are_measured_and_those_of_seed_0_are_kept(small_records):
+    handed = recorded.recognised(0, "full")
+    assert all(0 <= value <= 1 for value in handed["metrics"].values())
+    assert {"plate_accuracy", "ctc_plate_accuracy_beyond", "calibration_error"} <= set(
+        handed["metrics"]
+    )
+    assert sum(name.endswith("_alone") for name in handed["metrics"]) == len(augment.CHANGES)
+    assert len(handed["history"]) == 1
+    assert set(small_records) == {"plate_reader", "plate_line_reader"}
+    assert {result for _, result in small_records.values()} == {"plate-recogniser"}
+    small_records.clear()
+    recorded.recognised(1, "full")
+    assert not small_records
+
+
+def test_a_recorded_reader_is_trained_once(small_records, monkeypatch):
+    first, history = recorded.trained("place", 3)
+    monkeypatch.setattr(training, "train", None)
+    again, same = recorded.trained("place", 3)
+    assert same.rows == history.rows
+    for one, other in zip(first.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+    assert [path.name for path in recorded.RUNS.iterdir()] == ["place-3.pt"]
+
+
+def test_predictions_come_from_files_and_stored_weights(small_records):
+    assert 0 <= recorded.predicted(0, "full")["held_out_plate_accuracy"] <= 1
+
+
+def test_a_list_with_another_form_is_refused(tmp_path: Path):
+    table = sets.write(tmp_path / "out", 1, 0, Alphabet())
+    table.write_text("file,text\n000000.png,HELLO\n")
+    with pytest.raises(ValueError, match="is not in the alphabet"):
+        list(recorded.listed(table))
+
+
+def test_plates_drawn_and_read_are_counted_in_time():
+    found = plates_speed.measure(count=8, rounds=2, cores=1)
+    assert set(found) == {"drawn", "read"}
+    for row in found.values():
+        assert 0 < row["low"] <= row["per_second"] <= row["high"]
+    assert len(plates_speed.drawn(range(3))) == 3
 
 
 # --- scenes --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The generated parts of README.md, results/README.md and medium/README.md.
+"""The generated parts of README.md and of the README pages of results and topics.
 
 Between ``<!-- NAME -->`` and ``<!-- /NAME -->`` stands what this module makes from the notebooks,
 the ledger and the result files. ``make format`` writes it; a test fails when it is out of date.
@@ -6,6 +6,7 @@ the ledger and the result files. ``make format`` writes it; a test fails when it
 
 import json
 import re
+from collections.abc import Container
 from pathlib import Path
 
 from benchmarks import nn_speed
@@ -32,22 +33,35 @@ def index() -> str:
 
 
 def _index_row(path: Path) -> str:
+    title, said = head_of(path)
+    head = notebooks.read(path).cells[0].source
+    minutes = re.search(r"^\*Time: (\d+)", head, flags=re.MULTILINE)[1]
+    return (
+        f"| [{title}]({notebooks.name_of(path)}) | {notebooks.badge(path)} | {minutes} | {said} |"
+    )
+
+
+def head_of(path: Path) -> tuple[str, str]:
+    """Title and headline of a notebook."""
     head = notebooks.read(path).cells[0].source
     title = re.search(r"\A# (.+)$", head, flags=re.MULTILINE)[1]
     headline = re.search(r"^\*\*Headline:\*\* ((?:.+\n?)+)", head, flags=re.MULTILINE)[1]
-    minutes = re.search(r"^\*Time: (\d+)", head, flags=re.MULTILINE)[1]
-    name, said = notebooks.name_of(path), " ".join(headline.split())
-    said = said[0].upper() + said[1:]
-    return f"| [{title}]({name}) | {notebooks.badge(path)} | {minutes} | {said} |"
+    said = " ".join(headline.split())
+    return title, said[0].upper() + said[1:]
 
 
 def measured() -> str:
     """The honest-number table of the systems that have been measured."""
-    rows = [_ledger_row(c) for c in _by_row() if _result(c.id)]
     systems = {c.row for c in results.ledger()}
     done = {c.row for c in results.ledger() if _result(c.id)}
     counted = f"{len(done)} of {len(systems)} systems are measured so far"
-    return "\n".join([TABLE_HEAD, *rows, "", f"{counted}; [the whole ledger](results/README.md)."])
+    return f"{measured_in(systems)}\n\n{counted}; [the whole ledger](results/README.md)."
+
+
+def measured_in(rows: Container[int]) -> str:
+    """The measured metrics among some rows of the ledger."""
+    known = (c for c in _by_row() if c.row in rows and _result(c.id))
+    return "\n".join([TABLE_HEAD, *map(_ledger_row, known)])
 
 
 def whole_ledger() -> str:
@@ -106,13 +120,16 @@ def generated(text: str, name: str, content: str) -> str:
 def pages() -> dict[Path, str]:
     """Each page with generated parts, as it should be now."""
     front, full = ROOT / "README.md", RESULTS / "README.md"
-    theory = ROOT / "medium" / "README.md"
+    topics = ("medium", "ONE_KnowledgeDistillation", "app")
+    theory, one, app = (ROOT / topic / "README.md" for topic in topics)
     text = generated(front.read_text("utf-8"), "index", index())
     text = generated(text, "benchmarks", benchmarks())
     return {
         front: generated(text, "honest numbers", measured()),
         full: generated(full.read_text("utf-8"), "ledger", whole_ledger()),
         theory: generated(theory.read_text("utf-8"), "questions", questions.table()),
+        one: generated(one.read_text("utf-8"), "results", measured_in(range(41, 57))),
+        app: generated(app.read_text("utf-8"), "results", measured_in({69, 70, 79, 86, 90, 93})),
     }
 
 

@@ -66,7 +66,7 @@ def calibration(probabilities: ArrayLike, labels: ArrayLike, bins: int = 10) -> 
     """Whether answers are right as often as their probability says.
 
     From probabilities (N, K) of the classes, rows of sum 1, and labels (N,). The expected
-    calibration error is the mean of |accuracy − confidence| over equal bins, weighted by share
+    calibration error is the mean of ``|accuracy − confidence|`` over equal bins, weighted by share
     (Guo et al. 2017, equation 3); an empty bin holds zeros. Raises ValueError as ``accuracy``
     does, and where a row is no distribution.
     """

@@ -16,7 +16,7 @@ from OptimisationNN.plates.texts import Alphabet
 from utils import checkpoints, models
 from utils.paths import ROOT
 
-STORED = "plate_reader"
+STORED = {"place": "plate_reader", "line": "plate_line_reader"}
 
 
 def run(
@@ -105,13 +105,14 @@ def read(arguments: Sequence[str] | None = None) -> None:
         print(f"{path.name}  {text}")
 
 
-def load(path: Path | None) -> tuple[torch.nn.Module, training.Plan]:
-    """A stored reader and its plan; None: the course's own.
+def load(path: Path | None, kind: str = "place") -> tuple[torch.nn.Module, training.Plan]:
+    """A stored reader and its plan; None: the course's own reader of this kind.
 
     Raises ValueError for a file that holds another thing, or is cut off.
     """
     if path is None:
-        about = {"kind": "place", "letters": Alphabet().letters, "model": models.load(STORED)}
+        state = models.load(STORED[kind])
+        about = {"kind": kind, "letters": Alphabet().letters, "model": state}
     else:
         about = checkpoints.load(path)
     if set(about) != {"kind", "letters", "model"}:

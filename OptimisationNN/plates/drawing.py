@@ -82,8 +82,8 @@ def glyph(character: str, width: int, height: int) -> NDArray[np.uint8]:
 
 
 @cache
-def _paper() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """What is the same on all plates: colours (30, 140, 3), and ink (120, 560) on the fine canvas.
+def _paper() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What is the same on all plates: colours (30, 140, 3), and how far ink covers them (30, 140).
 
     A frame, the line before the region, RUS and the flag.
     """
@@ -98,21 +98,39 @@ def _paper() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     for stripe, colour in enumerate(FLAG):
         high = (bottom - top) // 3
         fine[top + stripe * high : top + (stripe + 1) * high, left:right] = colour
-    return _smaller(fine).astype(np.float32), ink
+    return _smaller(fine), _smaller(ink)
 
 
 def _smaller(fine: NDArray) -> NDArray[np.float32]:
-    """Means of 4 × 4 pixels: (120, 560, …) to (30, 140, …)."""
-    blocks = fine.reshape(HEIGHT, FINER, WIDTH, FINER, *fine.shape[2:])
+    """Means of 4 × 4 pixels: (4 H, 4 W, …) to (H, W, …)."""
+    blocks = fine.reshape(len(fine) // FINER, FINER, -1, FINER, *fine.shape[2:])
     return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+@cache
+def printed(character: str, cell: Cell) -> tuple[slice, slice, NDArray[np.float32]]:
+    """Rows and columns of the plate that a character touches, and the ink that it adds there."""
+    left, top, right, bottom = _box(cell)
+    x, y = left // FINER, top // FINER
+    across, down = -(-right // FINER) - x, -(-bottom // FINER) - y
+    ink = np.zeros((down * FINER, across * FINER), np.uint8)
+    inside = slice(top - y * FINER, bottom - y * FINER), slice(left - x * FINER, right - x * FINER)
+    ink[inside] = glyph(character, right - left, bottom - top)
+    return slice(y, y + down), slice(x, x + across), _smaller(ink)
 
 
 def plate(text: str) -> NDArray[np.uint8]:
     """A clean plate (30, 140, 3) with this text, which is not checked."""
-    colours, printed = _paper()
-    ink = printed.copy()
+    colours, empty = _paper()
+    ink = empty.copy()
     for character, cell in zip(text, cells(text), strict=True):
-        left, top, right, bottom = _box(cell)
-        ink[top:bottom, left:right] = glyph(character, right - left, bottom - top)
-    covered = _smaller(ink)[..., None] / np.float32(255)
+        rows, columns, more = printed(character, cell)
+        ink[rows, columns] += more
+    covered = ink[..., None] / np.float32(255)
     return (colours + covered * (INK - colours)).astype(np.uint8)
+
+
+def ink_of(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """What characters add to an empty plate (30, 140), 0 … 255: ``plate`` the other way round."""
+    colours, empty = _paper()
+    return 255 * ((colours - image) / (colours - INK)).mean(axis=2) - empty

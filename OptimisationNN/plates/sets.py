@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from OptimisationNN.plates.augment import photographed
+from OptimisationNN.plates.augment import Strength, photographed
 from OptimisationNN.plates.drawing import plate
 from OptimisationNN.plates.texts import Alphabet
 from utils.paths import atomic
@@ -22,7 +22,7 @@ SETTINGS, TABLE = "plates.json", "plates.csv"
 
 
 def photograph(
-    alphabet: Alphabet, seed: int, index: int, strength: float
+    alphabet: Alphabet, seed: int, index: int, strength: Strength
 ) -> tuple[str, NDArray[np.uint8]]:
     """Text and image (30, 140, 3) of plate number ``index``: the same for the same four."""
     rng = np.random.default_rng([seed, index])
@@ -37,7 +37,7 @@ class Plates(Dataset):
     """
 
     def __init__(
-        self, count: int, seed: int, alphabet: Alphabet | None = None, strength: float = 1.0
+        self, count: int, seed: int, alphabet: Alphabet | None = None, strength: Strength = 1.0
     ) -> None:
         self.count, self.seed, self.strength = count, seed, strength
         self.alphabet = alphabet or Alphabet()

@@ -124,7 +124,7 @@ class BatchNorm2d(_BatchNorm):
 class LayerNorm(Module):
     """Layer normalisation of the last axes, as torch.nn.LayerNorm (Ba et al. 2016, 1607.06450).
 
-    (…, *normalized_shape); weight γ and bias β have the normalized_shape.
+    ``(…, *normalized_shape)``; weight γ and bias β have the normalized_shape.
     """
 
     def __init__(

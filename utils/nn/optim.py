@@ -47,7 +47,7 @@ class Optimizer:
         raise NotImplementedError
 
     def decay(self, w: Array, g: Array) -> Array:
-        """g + λ w: the gradient of the loss with ½ λ |w|² added to it."""
+        """g + λ w: the gradient of the loss with ``½ λ |w|²`` added to it."""
         return g + self.weight_decay * w if self.weight_decay else g
 
     def initial(self, data: Array) -> Array:

@@ -145,7 +145,7 @@ def _outputs(model: Module, inputs: NDArray, size: int) -> Iterator[tuple[slice,
 def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
     """Scale all gradients together so that their common norm is at most ``max_norm``, in place.
 
-    Returns the norm |g| = √Σ g² from before (Pascanu et al. 2013, algorithm 1). Computed in
+    Returns the norm ``|g| = √Σ g²`` from before (Pascanu et al. 2013, algorithm 1). Computed in
     float64, so that an exploded float32 gradient is clipped too.
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
