@@ -131,6 +131,8 @@ class Shelf:
 
     def reader(self, name: str) -> Any:
         """A network; PyTorch is imported when the first of its networks is asked for."""
+        if name in self._readers:  # others must not wait while PyTorch is imported
+            return self._readers[name]
         with self._lock:
             if name not in self._readers:
                 torch_side = importlib.import_module("app.torch_side")

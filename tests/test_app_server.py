@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,9 +15,9 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, settings
 
-from app import recorded, tracing
+from app import recorded, torch_side, tracing
 from app.server import LARGEST_BODY, Settings, create, security_headers
-from app.shelf import NumpyReader
+from app.shelf import NumpyReader, Shelf
 from utils import models
 from utils.datasets import mnist
 from utils.paths import ROOT
@@ -86,6 +87,23 @@ def test_pytorch_is_loaded_in_the_background_while_numpy_answers():
                 break
             time.sleep(0.1)
         assert [one["model"] for one in later["answers"]] == ALL_THREE
+
+
+def test_numpy_answers_do_not_wait_for_pytorch(monkeypatch):
+    opened, loaded = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self):
+            opened.wait(20)
+            loaded.set()
+
+    monkeypatch.setitem(torch_side.READERS, "digit_cnn", Slow)
+    shelf = Shelf()
+    assert not shelf.awake("digit_cnn")
+    time.sleep(0.2)  # the thread now holds the shelf's lock
+    shelf.reader("digit_mlp").logits(np.zeros((1, 1, 28, 28), np.float32))
+    assert not loaded.is_set()
+    opened.set()
 
 
 STARTED = """
