@@ -10,6 +10,7 @@ from app.diagnosis import EMPTY, advice, diagnosis
 from utils import drawings
 from utils.datasets import mnist
 
+DIGITS, DOODLES = mnist(), drawings.quick_draw()
 LINE = np.array([[100.0, 50.0, 0.0], [100.0, 250.0, 900.0]])
 RING = np.column_stack(
     [
@@ -42,8 +43,9 @@ def test_size_and_place_on_the_canvas_do_not_matter(factor):
     np.testing.assert_allclose(strokes.digit([moved]), strokes.digit([SEVEN]), atol=0.25)
 
 
+@pytest.mark.skipif(DIGITS.is_stand_in, reason="no real MNIST on this machine")
 def test_the_pen_is_as_wide_as_in_mnist():
-    digits = mnist().validation
+    digits = DIGITS.validation
     drawn = np.mean([strokes.digit(tracing.traced(image)) for image in digits.images[:150]])
     assert drawn == pytest.approx(digits.images[:150].mean() / 255, rel=0.2)
 
@@ -93,10 +95,15 @@ def test_a_number_drawn_without_lifting_is_cut_at_its_thinnest_place():
     assert 209 < strokes.bounds(left)[2] < strokes.bounds(right)[0] + 1e-9 < 345
 
 
-def test_an_official_doodle_comes_back_nearly_as_it_is():
-    for steps in drawings.quick_draw().test.steps[:20]:
+@pytest.mark.parametrize("steps", DOODLES.test.steps[:20])
+def test_a_doodle_comes_back_stroke_by_stroke(steps):
+    assert strokes.steps(recorded.as_drawn(steps))[:, 2].sum() == steps[:, 2].sum()
+
+
+@pytest.mark.skipif(DOODLES.is_stand_in, reason="no real drawings on this machine")
+def test_a_doodle_that_was_simplified_is_hardly_simplified_again():
+    for steps in DOODLES.test.steps[:20]:
         again = strokes.steps(recorded.as_drawn(steps))
-        assert again[:, 2].sum() == steps[:, 2].sum()
         assert 0.7 * len(steps) <= len(again) <= len(steps)
 
 
@@ -125,7 +132,7 @@ def test_measures_of_a_ring_are_those_of_geometry():
 
 
 def test_tracing_leaves_no_ink_far_from_a_stroke():
-    image = mnist().validation.images[3]
+    image = DIGITS.validation.images[3]
     drawing = tracing.traced(image, size=28, finer=4)
     corner = np.array([strokes.WIDTH, strokes.HEIGHT]) / 2 - 14
     traced = np.concatenate(drawing)[:, :2] - corner
@@ -140,7 +147,7 @@ def test_a_picture_without_ink_is_refused():
 
 
 def test_traced_strokes_take_time_and_do_not_overlap_in_it():
-    drawing = tracing.traced(mnist().validation.images[5])
+    drawing = tracing.traced(DIGITS.validation.images[5])
     times = [stroke[:, 2] for stroke in drawing]
     assert all(np.all(np.diff(t) >= 0) for t in times)
     assert all(a[-1] < b[0] for a, b in zip(times, times[1:], strict=False))
@@ -151,7 +158,7 @@ def test_every_pixel_of_the_ink_is_read():
 
 
 def test_beside_leaves_the_gap_that_was_asked_for():
-    images = mnist().validation.images
+    images = DIGITS.validation.images
     left, right = recorded.beside(images[0], images[1], 12.0)
     assert strokes.bounds(right)[0] - strokes.bounds(left)[2] == pytest.approx(12)
     assert right[0][0, 2] > left[-1][-1, 2]
