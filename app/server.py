@@ -1,5 +1,6 @@
 """The server: one page, a JSON interface, and no request to anywhere else."""
 
+import gc
 import io
 import os
 from collections.abc import AsyncIterator, Callable
@@ -60,6 +61,8 @@ def create(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def loaded(app: FastAPI) -> AsyncIterator[None]:
         app.state.shelf = Shelf(numpy_only=settings.numpy_only)
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: no search for garbage among it holds up an answer
         yield
 
     app = FastAPI(
