@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN    := .venv/bin
 READY  := .venv/ready
+LANES   = build/lanes/$(LANE)
 FIT    := import sys; sys.exit(sys.version_info < (3, 11) and \
           f"The course needs Python 3.11 or newer; {sys.executable} is {sys.version.split()[0]}.")
 
@@ -15,7 +16,7 @@ endif
 LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \
        $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s)),,--no-browser)
 
-.PHONY: lab test notebooks app store reproduce bench exercises consolidate site format
+.PHONY: lab test notebooks app store reproduce bench exercises consolidate site lane format
 
 lab: $(READY)                    ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(LAB)
@@ -49,6 +50,14 @@ consolidate: $(READY)            ## make PythonMLCourse.ipynb anew from its less
 
 site: $(READY)                   ## render the course as a web site in build/site/html
 	$(BIN)/python -m tools.site
+
+lane:                            ## LANE=newest or colab: the tests with other versions of libraries
+	mkdir -p $(LANES) && $(PYTHON) -m tools.lanes $(LANE) > $(LANES)/requirements.txt
+	$(PYTHON) -m venv $(LANES)/venv
+	$(LANES)/venv/bin/pip install --quiet --disable-pip-version-check -r $(LANES)/requirements.txt
+	$(LANES)/venv/bin/pytest -n 2 --dist loadscope --nbval > $(LANES)/tests.log 2>&1; failed=$$?; \
+	$(LANES)/venv/bin/python -m tools.lanes $(LANE) --report $(LANES)/tests.log \
+	  > $(LANES)/report.md; cat $(LANES)/report.md; exit $$failed
 
 format: $(READY)                 ## bring notebooks, code and the README tables into their one form
 	$(BIN)/python -m tools.format
