@@ -37,9 +37,8 @@ reproduce: $(READY)              ## ID=row of results/claims.toml, or all: measu
 	$(BIN)/python -m tools.reproduce $(ID)
 
 bench: $(READY)                  ## time our loops beside others; on a quiet machine, please
-	$(BIN)/python -m benchmarks.nn_speed --path results/benchmarks/nn_speed.json
-	$(BIN)/python -m benchmarks.one_speed --path results/benchmarks/one_speed.json
-	$(BIN)/python -m benchmarks.app_load --path results/benchmarks/app_load.json
+	for name in nn_speed one_speed knn_speed plates_speed app_load imports archive; do \
+	  $(BIN)/python -m benchmarks.$$name --path results/benchmarks/$$name.json || exit 1; done
 	$(BIN)/python -m tools.readme
 
 exercises: $(READY)              ## write the students' notebooks to build/exercises/

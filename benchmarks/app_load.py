@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from app import recorded, tracing
+from benchmarks.timing import store
 from utils.datasets import mnist
-from utils.paths import ROOT, atomic
+from utils.paths import ROOT
 
 PATH = ROOT / "build" / "bench" / "app_load.json"
 PORT = 8765
@@ -144,8 +145,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args(arguments)
     found = measure(given.drawers, min(given.seconds, 60), given.workers)
-    with atomic(given.path) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    store(given.path, found)
     print(json.dumps(found))
 
 

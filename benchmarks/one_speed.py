@@ -9,9 +9,7 @@ time does not depend on what they show. The goal is a ratio port / ours of 1.5.
 
 import argparse
 import copy
-import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.timing import quartiles, seconds, store
 from ONE_KnowledgeDistillation.one.evaluate import top
 from ONE_KnowledgeDistillation.one.experiments import THREE, Scale, experiment, scale
 from ONE_KnowledgeDistillation.one.losses import ONELoss
@@ -28,7 +27,7 @@ from ONE_KnowledgeDistillation.one.models import Branched
 from ONE_KnowledgeDistillation.one.schedulers import by_module
 from ONE_KnowledgeDistillation.one.starts import build
 from ONE_KnowledgeDistillation.one.tasks import training_batches
-from utils.paths import ROOT, atomic
+from utils.paths import ROOT
 from utils.vision import torchvision
 
 PATH = ROOT / "build" / "bench" / "one_speed.json"
@@ -111,15 +110,9 @@ def measure(size: Scale, count: int, rounds: int) -> dict[str, Any]:
     model = build(experiment(THREE), size, CLASSES, [], generator)
     loops = port(copy.deepcopy(model), examples, size), ours(model, examples, size)
     pairs = [tuple(map(seconds, loops)) for _ in range(rounds + 1)][1:]  # the first warms up
-    low, ratio, high = statistics.quantiles([a / b for a, b in pairs], n=4, method="inclusive")
+    low, ratio, high = quartiles([a / b for a, b in pairs])
     theirs, mine = (statistics.median(some) for some in zip(*pairs, strict=True))
     return {"ratio": ratio, "low": low, "high": high, "port": theirs, "ours": mine}
-
-
-def seconds(epoch: Callable[[], float]) -> float:
-    start = time.perf_counter()
-    epoch()
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -136,8 +129,7 @@ def main() -> None:
             f"{name}: port / ours {row['ratio']:.2f} ({row['low']:.2f}–{row['high']:.2f}), ", end=""
         )
         print(f"{args.count} images in {row['port']:.1f} and {row['ours']:.1f} s")
-    with atomic(args.path) as temporary:
-        temporary.write_text(json.dumps({"count": args.count} | found, indent=1) + "\n", "utf-8")
+    store(args.path, {"count": args.count} | found)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,7 @@ time does not depend on them. The goals on two cores are 1,500 drawn and 500 rea
 """
 
 import argparse
-import json
 import multiprocessing
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
@@ -20,11 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.timing import quartiles, seconds, store
 from OptimisationNN.plates.readers import PlaceReader
 from OptimisationNN.plates.sets import Plates, photograph
 from OptimisationNN.plates.texts import Alphabet
 from OptimisationNN.plates.training import Plan, read
-from utils.paths import ROOT, atomic
+from utils.paths import ROOT
 
 PATH = ROOT / "build" / "bench" / "plates_speed.json"
 GOALS = {"drawn": 1_500, "read": 500}
@@ -55,19 +53,14 @@ def draw(count: int, cores: int, pool: Executor) -> int:
 
 def timed(work: Callable[[], Any], rounds: int) -> list[float]:
     """Seconds of each round; one more before them warms up."""
-    seconds = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]
+    return [seconds(work) for _ in range(rounds + 1)][1:]
 
 
 def measure(count: int, rounds: int, cores: int) -> dict[str, dict[str, float]]:
     """Median and quartiles of plates in a second, drawn and read."""
     found = {}
     for name, each in rates(count, rounds, cores):
-        low, middle, high = statistics.quantiles(each, n=4, method="inclusive")
+        low, middle, high = quartiles(each)
         found[name] = {"per_second": middle, "low": low, "high": high, "goal": GOALS[name]}
     return found
 
@@ -88,8 +81,7 @@ def main() -> None:
         )
         print(f"goal {row['goal']:,}, on {args.cores} cores")
     about = {"count": args.count, "cores": args.cores}
-    with atomic(args.path) as temporary:
-        temporary.write_text(json.dumps(about | found, indent=1) + "\n", "utf-8")
+    store(args.path, about | found)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The checker, tested by notebooks that must fail, each for its one reason, and that must pass."""
 
+import datetime
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +29,7 @@ def run(folder: Path, *arguments: object, **environment: str) -> subprocess.Comp
     """Run the checker on fixtures in a process of its own; its report lands in ``folder``."""
     command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider"]
     command += ["--color=no", f"--junitxml={folder / 'report.xml'}", *map(str, arguments)]
-    environment = {**os.environ, **environment}
+    environment = {**os.environ, "NN_COURSE_TIMES": "", **environment}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
@@ -113,3 +115,15 @@ def test_the_head_of_the_report_says_that_stand_ins_are_not_compared(tmp_path: P
     )
     assert "run, but not compared" in done.stdout
     assert "not compared, on stand-in data: tests/fixtures/pass/stand_in_data" in done.stdout
+
+
+def test_times_are_kept_of_the_notebooks_that_were_verified(tmp_path: Path):
+    empty = {"NN_COURSE_OFFLINE": "1", "NN_COURSE_DATA": str(tmp_path)}
+    times = tmp_path / "times.json"
+    names = ["pass/stand_in_data", "pass/unchanged", "fail/wrong_number"]
+    paths = [FIXTURES / f"{name}.ipynb" for name in names]
+    run(tmp_path, *paths, XDG_CACHE_HOME=str(tmp_path), NN_COURSE_TIMES=str(times), **empty)
+    found = json.loads(times.read_text("utf-8"))
+    assert found["date"] == datetime.date.today().isoformat()
+    assert list(found["seconds"]) == ["tests/fixtures/pass/unchanged.ipynb"]
+    assert found["seconds"]["tests/fixtures/pass/unchanged.ipynb"] > 0

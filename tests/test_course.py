@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tools import lint, notebooks, prose, questions, readme
+from tools import lint, notebooks, prose, questions, readme, site
 from utils import results
 from utils.paths import RESULTS, ROOT
 from utils.results import NOT_YET, ledger
 
 BOOKS = notebooks.find()
+PAGES = [ROOT / name for name in site.TEXTS]
 RECORDED = sorted(RESULTS.glob("*.json"))
 
 
@@ -25,6 +26,11 @@ def test_a_notebook_keeps_its_limits(path: Path):
 def test_a_notebook_is_stored_in_its_one_form(path: Path):
     stored = notebooks.read(path)
     assert notebooks.normalise(notebooks.read(path), path) == stored
+
+
+@pytest.mark.parametrize("path", PAGES, ids=notebooks.name_of)
+def test_links_of_a_page_lead_somewhere(path: Path):
+    assert lint.dead_links(path.read_text("utf-8"), path) == []
 
 
 def test_no_function_is_defined_in_two_notebooks():
@@ -115,7 +121,7 @@ def test_a_question_without_a_measured_section_is_found(notebook: str, section: 
 
 def test_numbers_in_the_readme_have_a_source():
     text = (ROOT / "README.md").read_text("utf-8")
-    for name in ("index", "honest numbers", "benchmarks"):
+    for name in ("index", "honest numbers", "benchmarks", "other benchmarks"):
         text = readme.generated(text, name, "")
     known = [*prose.recorded_numbers(), 3.11]  # the version of Python
     assert prose.orphans_in(text.replace("`✓ test accuracy ≥ 0.97`", ""), known) == []
@@ -134,6 +140,7 @@ def test_numbers_in_the_readme_have_a_source():
         "exercises",
         "consolidate",
         "site",
+        "lane",
     ],
 )
 def test_make_knows_its_targets(target: str):

@@ -113,6 +113,7 @@ BROKEN = {
     "trained without claim": (change(3, metadata={"tags": ["trained"]}), "tagging"),
     "one exercise": (lambda nb: nb.cells[5].metadata.clear(), "practice"),
     "no check": (lambda nb: nb.cells[6].metadata.clear(), "practice"),
+    "a dead link": (change(10, source="## Recap\n\n[There](../nowhere.ipynb#part)"), "links"),
     "an orphan number": (change(10, source="## Recap\n\nIt was 0.513."), "orphan_numbers"),
 }
 

@@ -4,6 +4,7 @@ Only the lessons are edited. A chapter is a lesson without its setup cell and it
 headings one level lower; a test proves that the committed notebook is what this module builds.
 """
 
+import os
 import re
 import sys
 from functools import cache
@@ -55,15 +56,24 @@ def chapter(path: Path) -> list[NotebookNode]:
     cells = [c for c in notebooks.read(path).cells if c.source != notebooks.bootstrap()]
     head = cells[0].source.replace(notebooks.badge(path) + "\n\n", "")
     cells[0].source = re.sub(r"\A# .+", f"# {title(path)}", head)
-    return [_fresh(cell) for cell in cells]
+    return [_fresh(cell, path.parent) for cell in cells]
 
 
-def _fresh(cell: NotebookNode) -> NotebookNode:
-    """The same cell without id and outputs; headings sink by one level."""
+def _fresh(cell: NotebookNode, folder: Path) -> NotebookNode:
+    """The same cell without id and outputs; headings sink by one level, and links still lead."""
     if cell.cell_type == "code":
         return v4.new_code_cell(cell.source, metadata=cell.metadata)
     lower = re.sub(r"^(?=#+ )", "#", cell.source, flags=re.MULTILINE)
-    return v4.new_markdown_cell(lower, metadata=cell.metadata)
+    return v4.new_markdown_cell(moved_links(lower, folder), metadata=cell.metadata)
+
+
+def moved_links(text: str, folder: Path) -> str:
+    """Text whose links to notebooks, written from ``folder``, lead to them from ``FOLDER``."""
+
+    def moved(link: re.Match) -> str:
+        return f"]({Path(os.path.relpath(folder / link[1], FOLDER)).as_posix()})"
+
+    return re.sub(r"\]\(([^):\s]+\.ipynb)\)", moved, text)
 
 
 def build() -> NotebookNode:

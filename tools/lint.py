@@ -15,6 +15,7 @@ from tools import notebooks, prose
 from tools.exercises import exercises
 from tools.notebooks import code_cells, tags
 from utils.datasets import STAND_IN
+from utils.paths import ROOT
 from utils.results import ledger
 
 MAX_LINES, MAX_MEDIAN, MAX_BYTES = 30, 8, 600_000
@@ -162,6 +163,19 @@ def orphan_numbers(notebook: NotebookNode, path: Path) -> Iterator[str]:
         yield f"under “{heading}” the number {number} stands in no output and no result file"
 
 
+def links(notebook: NotebookNode, path: Path) -> Iterator[str]:
+    """Links within the course lead to what is there."""
+    text = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    yield from (f"the link to {target} leads nowhere" for target in dead_links(text, path))
+
+
+def dead_links(text: str, path: Path) -> list[str]:
+    """Targets of the links in ``text``, a page at ``path``, where no file or folder is."""
+    targets = re.findall(r"\]\(([^):#\s]+)(?:#[^)\s]*)?\)", text)
+    homes = ((ROOT if target.startswith("/") else path.parent, target) for target in targets)
+    return [target for home, target in homes if not (home / target.lstrip("/")).exists()]
+
+
 def ledger_rows(notebook: NotebookNode, path: Path) -> Iterator[str]:
     """A notebook that the ledger names hands over every metric of its rows."""
     code = "\n".join(cell.source for cell in code_cells(notebook))
@@ -207,5 +221,6 @@ RULES: tuple[Rule, ...] = (
     tagging,
     practice,
     orphan_numbers,
+    links,
     ledger_rows,
 )

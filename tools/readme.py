@@ -9,7 +9,7 @@ import re
 from collections.abc import Container
 from pathlib import Path
 
-from benchmarks import nn_speed
+from benchmarks import beside, nn_speed
 from tools import notebooks, questions
 from utils import results
 from utils.paths import RESULTS, ROOT
@@ -124,6 +124,7 @@ def pages() -> dict[Path, str]:
     theory, one, app = (ROOT / topic / "README.md" for topic in topics)
     text = generated(front.read_text("utf-8"), "index", index())
     text = generated(text, "benchmarks", benchmarks())
+    text = generated(text, "other benchmarks", beside.table())
     return {
         front: generated(text, "honest numbers", measured()),
         full: generated(full.read_text("utf-8"), "ledger", whole_ledger()),

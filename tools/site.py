@@ -31,11 +31,17 @@ TITLES = {
 }
 TEXTS = (  # pages that stand in the repository; their links work because they keep their places
     "README.md",
+    "CONTRIBUTING.md",
     "results/README.md",
     "medium/README.md",
     "ONE_KnowledgeDistillation/README.md",
     "app/README.md",
 )
+NARROW = """\
+.bd-article table { display: block; overflow-x: auto; }
+.bd-article dt.sig { overflow-wrap: anywhere; }
+"""
+FURTHER = ("README", "results/README", "app/README", "api/index", "CONTRIBUTING")
 CONFIG = {
     "project": "Neural Network Exercises",
     "author": "the authors of Neural Network Exercises",
@@ -50,6 +56,8 @@ CONFIG = {
     "html_title": "Neural Network Exercises",
     "html_theme_options": {"show_navbar_depth": 1, "use_download_button": False},
     "html_show_sphinx": False,
+    "html_static_path": ["_static"],
+    "html_css_files": ["narrow.css"],
     "nb_execution_mode": "off",
     "nb_merge_streams": True,
     "myst_enable_extensions": ["dollarmath", "amsmath"],
@@ -82,12 +90,14 @@ def sources(folder: Path) -> None:
             (folder / topic / "index.md").write_text(topic_page(topic, lessons), "utf-8")
     write_api(folder / "api")
     settings = [f"{name} = {value!r}" for name, value in CONFIG.items()]
+    (folder / "_static").mkdir()
+    (folder / "_static" / "narrow.css").write_text(NARROW, "utf-8")
     (folder / "conf.py").write_text("\n".join(settings) + "\n", "utf-8")
     (folder / "index.md").write_text(front([t for t, some in by_topic.items() if some]), "utf-8")
 
 
 def topic_books(books: list[Path], topic: str) -> list[Path]:
-    """The lessons of a topic; the consolidated notebook, a copy of others, is left out."""
+    """The lessons of a topic."""
     return [p for p in books if p.relative_to(ROOT).parts[0] == topic]
 
 
@@ -146,9 +156,7 @@ def front(topics: list[str]) -> str:
         "[Claimed, honest, ours: every number](results/README.md).",
         "",
     ]
-    return "\n".join(
-        [*words, *toctree([*places, "README", "results/README", "app/README", "api/index"])]
-    )
+    return "\n".join([*words, *toctree([*places, *FURTHER])])
 
 
 def write_api(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """The shared package of the course: what more than one topic needs, and nothing else.
 
-Layers (a module imports only from the layers below it):
+Layers (a module imports only from the layers below it)::
 
     transfer                                         borrowed backbones and new heads
     networks  backbones                              networks that several topics use

@@ -1,7 +1,7 @@
 """Leaks: ways in which a score says something else than it seems to, each with its detector.
 
 A detector returns what it found, so that a lesson can show and count it; ``require_…`` raises
-ValueError in one sentence, so that a training cannot start on it. What they look for:
+ValueError in one sentence, so that a training cannot start on it. What they look for::
 
     shared  require_disjoint                  test data in training, byte for byte
     near_duplicates  moved_duplicates         the same, almost; copies made before the split
@@ -429,7 +429,7 @@ def still_tied(kept: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
     """Names of the arrays in ``kept`` that are the memory of an array in ``live``: no copies.
 
     Weights that were kept in the best epoch and are still tied to the model's go on changing with
-    it, and end as the last ones. Arrays or CPU tensors, as in ``state_dict``s.
+    it, and end as the last ones. Arrays or CPU tensors, as ``state_dict()`` gives them.
     """
     tensors = [np.asarray(array) for array in live.values()]
     return [n for n, a in kept.items() if any(np.shares_memory(np.asarray(a), t) for t in tensors)]

@@ -6,9 +6,9 @@ how outputs are compared, how a failure is told, and how a reply is awaited (so 
 is found at once). After the first failure of a notebook the rest of it is skipped.
 """
 
+import datetime
 import os
 import queue
-import re
 import textwrap
 import time
 from collections import defaultdict
@@ -20,6 +20,7 @@ import pytest
 from nbval import kernel as nbval_kernel
 from nbval import plugin as nbval_plugin
 
+from benchmarks.timing import store
 from tests.checker.compare import why_outputs_differ
 from tools.exercises import Exercise, exercises, stub
 from tools.notebooks import ANSI, headings, tags
@@ -224,12 +225,18 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Name the notebooks that ran on stand-in data, and the seconds of each notebook."""
-    stand_ins, seconds = set(), defaultdict(float)
-    for reports in terminalreporter.stats.values():
+    """Name the notebooks that ran on stand-in data, and the seconds of each notebook.
+
+    ``$NN_COURSE_TIMES`` names a file that gets the seconds of those whose every output was compared
+    and is the stored one, as JSON with the day.
+    """
+    stand_ins, failed, seconds = set(), set(), defaultdict(float)
+    for outcome, reports in terminalreporter.stats.items():
         for report in reports:
-            if ".ipynb" in getattr(report, "nodeid", ""):
-                seconds[re.split("::", report.nodeid)[0]] += getattr(report, "duration", 0)
+            name = getattr(report, "nodeid", "").split("::")[0]
+            if name.endswith(".ipynb"):
+                seconds[name] += getattr(report, "duration", 0)
+                failed |= {name} if outcome in ("failed", "error") else set()
                 told = getattr(report, "user_properties", ())
                 stand_ins |= {value for key, value in told if key == "stand_in"}
     if seconds:
@@ -238,6 +245,14 @@ def pytest_terminal_summary(terminalreporter) -> None:
             terminalreporter.line(f"{spent:7.1f}  {name}")
     if stand_ins:
         terminalreporter.line(f"not compared, on stand-in data: {', '.join(sorted(stand_ins))}")
+    if place := os.environ.get("NN_COURSE_TIMES"):
+        write_times(Path(place), {n: s for n, s in seconds.items() if n not in failed | stand_ins})
+
+
+def write_times(path: Path, seconds: dict[str, float]) -> None:
+    """The seconds of the notebooks that were verified, and the day."""
+    sorted_seconds = {name: round(seconds[name], 1) for name in sorted(seconds)}
+    store(path, {"date": datetime.date.today().isoformat(), "seconds": sorted_seconds})
 
 
 os.environ.update(ENVIRONMENT | os.environ)  # kernels inherit it
