@@ -16,7 +16,7 @@ endif
 LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \
        $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s)),,--no-browser)
 
-.PHONY: lab test notebooks app store reproduce bench exercises consolidate site lane format
+.PHONY: lab test notebooks app store reproduce bench exercises consolidate site lane coverage format
 
 lab: $(READY)                    ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(LAB)
@@ -49,6 +49,9 @@ consolidate: $(READY)            ## make PythonMLCourse.ipynb anew from its less
 
 site: $(READY)                   ## render the course as a web site in build/site/html
 	$(BIN)/python -m tools.site
+
+coverage: $(READY)               ## which lines and branches the tests reach; below 95 % is an error
+	$(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=term tests
 
 lane:                            ## LANE=newest or colab: the tests with other versions of libraries
 	mkdir -p $(LANES) && $(PYTHON) -m tools.lanes $(LANE) > $(LANES)/requirements.txt

@@ -141,6 +141,7 @@ def test_numbers_in_the_readme_have_a_source():
         "consolidate",
         "site",
         "lane",
+        "coverage",
     ],
 )
 def test_make_knows_its_targets(target: str):
