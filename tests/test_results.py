@@ -10,7 +10,7 @@ from scipy import stats
 
 from utils import results
 from utils.history import History
-from utils.results import Result, interval, read, record, write
+from utils.results import Result, interval, read, record, recorded, write
 
 
 def data_set(is_stand_in: bool = False) -> SimpleNamespace:
@@ -72,6 +72,16 @@ def test_a_failed_write_leaves_the_old_result(tmp_path: Path):
 def test_a_missing_result_names_the_command(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="make reproduce ID=no-such"):
         read("no-such", tmp_path)
+
+
+def test_all_recorded_runs_are_read_in_order(tmp_path: Path):
+    for id in ("b", "a"):
+        write(id, {"metrics": {"accuracy": {"values": [0.5]}}}, tmp_path)
+    (tmp_path / "claims.toml").write_text("", "utf-8")
+    runs = recorded(tmp_path)
+    assert list(runs) == ["a", "b"]
+    assert runs["b"].id == "b"
+    assert runs["b"].mean("accuracy") == 0.5
 
 
 def test_the_interval_is_students():

@@ -302,6 +302,8 @@ def test_generated_parts_stand_between_their_markers():
 def test_ours_shows_the_interval_over_seeds():
     result = results.Result("x", {"metrics": {"a": {"values": [0.9, 0.92, 0.94]}}})
     assert readme.ours_of(result, "a") == "0.92 ± 0.05"
+    result = results.Result("x", {"metrics": {"a": {"values": [10.0, 14.0, 18.0]}}})
+    assert readme.ours_of(result, "a") == "14 ± 10"
 
 
 def test_reproduce_refuses_what_it_cannot_do(capsys):

@@ -89,8 +89,8 @@ def _ledger_row(claim: Claim) -> str:
 def ours_of(result: Result, metric: str) -> str:
     """``0.9512 ± 0.001`` (half the 95 % interval over seeds), or the value of a single run."""
     bounds = result.interval(metric)
-    half = f" ± {(bounds[1] - bounds[0]) / 2:.1g}" if bounds else ""
-    return _number(result.mean(metric)) + half
+    half = float(f"{(bounds[1] - bounds[0]) / 2:.1g}") if bounds else None  # one digit
+    return _number(result.mean(metric)) + (f" ± {_number(half)}" if bounds else "")
 
 
 def _number(value: float | str) -> str:

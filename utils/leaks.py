@@ -416,7 +416,7 @@ def shuffled_label_scores(
     ``score`` takes labels and does everything that made the number in question: copies, selection
     of features, splits, training, evaluation. It gets the labels in random order, of the things
     that are independent (one a photograph, one a store), so that the classes keep their sizes
-    and nothing can be learnt about them. An honest experiment scores at chance, at most the share
+    and nothing can be learned about them. An honest experiment scores at chance, at most the share
     of the largest class; one that scores above knew the answers beforehand, in whatever way.
     Raises ValueError for less than one round.
     """

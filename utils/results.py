@@ -80,6 +80,11 @@ def read(id: str, folder: Path = RESULTS) -> Result:
     return Result(id, json.loads(path.read_text("utf-8")))
 
 
+def recorded(folder: Path = RESULTS) -> dict[str, Result]:
+    """All recorded runs by their id, in the order of the alphabet."""
+    return {path.stem: read(path.stem, folder) for path in sorted(folder.glob("*.json"))}
+
+
 def write(id: str, fields: dict[str, Any], folder: Path = RESULTS) -> Path:
     """Store a run as results/ID.json, whole or not at all."""
     path = folder / f"{id}.json"
