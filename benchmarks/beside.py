@@ -27,7 +27,7 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
     ),
     "plates_speed": (
-        ("a plate drawn", "the goal, 1,500 a second", lambda r: 1_500 / r["drawn"]["per_second"]),
+        ("a plate drawn and distorted", "the goal, 1,500 a second", lambda r: 1_500 / r["drawn"]["per_second"]),
         ("a plate read", "the goal, 500 a second", lambda r: 500 / r["read"]["per_second"]),
     ),
     "app_load": (
