@@ -27,7 +27,8 @@ ROWS: dict[str, tuple[Row, ...]] = {
         ),
     ),
     "plates_speed": (
-        ("a plate drawn and distorted", "the goal, 1,500 a second", lambda r: _slow(r["drawn"])),
+        ("a plate drawn", "the goal, 1,500 a second", lambda r: _slow(r["drawn"])),
+        ("a plate distorted", "the goal, 1,500 a second", lambda r: _slow(r["distorted"])),
         ("a plate read", "the goal, 500 a second", lambda r: _slow(r["read"])),
     ),
     "app_load": (

@@ -1,15 +1,18 @@
 """``python -m benchmarks.plates_speed``: how many plates are drawn, and read, in a second.
 
-Drawn are photographs at full strength, 140×30 pixels, by one process a core, as a loader with as
-many workers does; the images come back to the process that asked. Read are batches of 100 plates by
-the reader of places, from bytes to texts, with one thread a core; its weights are random, since the
-time does not depend on them. The goals on two cores are 1,500 drawn and 500 read.
+Drawn are clean plates of 140×30 pixels, and plates with all changes at full strength, by one
+process a core, as a loader with as many workers does; the images come back to the process that
+asked. Read are batches of 100 plates by the reader of places, from bytes to texts, with one thread
+a core; its weights are random, since the time does not depend on them. The goals on two cores are
+1,500 drawn, clean or not, and 500 read.
 """
 
 import argparse
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +28,22 @@ from OptimisationNN.plates.training import Plan, read
 from utils.paths import ROOT
 
 PATH = ROOT / "build" / "bench" / "plates_speed.json"
-GOALS = {"drawn": 1_500, "read": 500}
+GOALS = {"drawn": 1_500, "distorted": 1_500, "read": 500}
+STRENGTHS = {"drawn": 0.0, "distorted": 1.0}
 
 
-def drawn(numbers: range) -> NDArray[np.uint8]:
-    """Photographs (N, 30, 140, 3) of these numbers."""
-    return np.stack([photograph(Alphabet(), 0, number, 1.0)[1] for number in numbers])
+def drawn(numbers: range, strength: float) -> NDArray[np.uint8]:
+    """Plates (N, 30, 140, 3) of these numbers."""
+    return np.stack([photograph(Alphabet(), 0, number, strength)[1] for number in numbers])
 
 
 def rates(count: int, rounds: int, cores: int) -> Iterator[tuple[str, list[float]]]:
     """(what is done, how often in a second in each round)."""
     spawned = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     with ProcessPoolExecutor(cores, spawned) as pool:
-        yield "drawn", [count / s for s in timed(lambda: draw(count, cores, pool), rounds)]
+        for name, strength in STRENGTHS.items():
+            work = partial(draw, count, cores, pool, strength)
+            yield name, [count / s for s in timed(work, rounds)]
     before = torch.get_num_threads()
     torch.set_num_threads(cores)
     images, _ = Plates(count, seed=0).tensors()
@@ -46,9 +52,10 @@ def rates(count: int, rounds: int, cores: int) -> Iterator[tuple[str, list[float
     torch.set_num_threads(before)
 
 
-def draw(count: int, cores: int, pool: Executor) -> int:
+def draw(count: int, cores: int, pool: Executor, strength: float) -> int:
     """Draw ``count`` plates in as many parts as there are cores; returns how many came back."""
-    return sum(map(len, pool.map(drawn, [range(i, count, cores) for i in range(cores)])))
+    parts = [range(i, count, cores) for i in range(cores)]
+    return sum(map(len, pool.map(drawn, parts, repeat(strength))))
 
 
 def timed(work: Callable[[], Any], rounds: int) -> list[float]:

@@ -479,10 +479,10 @@ def test_a_list_with_another_form_is_refused(tmp_path: Path):
 
 def test_plates_drawn_and_read_are_counted_in_time():
     found = plates_speed.measure(count=8, rounds=2, cores=1)
-    assert set(found) == {"drawn", "read"}
+    assert set(found) == {"drawn", "distorted", "read"}
     for row in found.values():
         assert 0 < row["low"] <= row["per_second"] <= row["high"]
-    assert len(plates_speed.drawn(range(3))) == 3
+    assert len(plates_speed.drawn(range(3), 0.0)) == 3
 
 
 # --- scenes --------------------------------------------------------------------------------------
