@@ -18,6 +18,7 @@ from OptimisationNN.plates import (
     augment,
     commands,
     drawing,
+    finding,
     readers,
     recorded,
     scenes,
@@ -533,6 +534,26 @@ def test_a_detector_learns():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_what_was_found_is_read_and_where_nothing_was_the_text_is_empty():
+    reader, plan = commands.load(None)
+    images, boxes, texts = scenes.scenes(Alphabet(), 6, 3)
+    found = [scenes.Found(box[None].double().numpy(), np.ones(1)) for box in boxes]
+    found[1] = scenes.Found(np.zeros((0, 4)), np.zeros(0))
+    assert finding.read_found(reader, plan, images, found) == [texts[0], "", texts[2]]
+    assert finding.read_found(reader, plan, images[:1], found[1:2]) == [""]
+
+
+def test_a_detector_is_trained_by_its_seed_and_scored_beside_true_boxes():
+    search = finding.Search(scenes=6, epochs=1, batch=3, width=8)
+    detectors = [finding.train_detector(search, seed, Alphabet()) for seed in (0, 0, 1)]
+    weights = [one.body[0][0].weight for one in detectors]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    reader, plan = commands.load(None)
+    young, perfect = finding.score(detectors[0], reader, plan, seed=0, count=4)
+    assert perfect == (1, 1, 1, 1)
+    assert 0 <= young.strict_average_precision <= young.average_precision < 1
 
 
 # --- command lines -------------------------------------------------------------------------------

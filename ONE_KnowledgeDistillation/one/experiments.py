@@ -31,7 +31,7 @@ class Scale:
 SCALES = {
     scale.name: scale
     for scale in (
-        Scale("pocket", "cifar20", depth=14, width=8, epochs=8, more=3),
+        Scale("pocket", "cifar20", depth=8, width=8, epochs=6, more=3),
         Scale("paper", "cifar100", depth=32, width=16, epochs=300, more=100, schedule="steps"),
         Scale("paper10", "cifar10", depth=32, width=16, epochs=300, more=100, schedule="steps"),
         Scale("paper110", "cifar100", depth=110, width=16, epochs=300, more=100, schedule="steps"),

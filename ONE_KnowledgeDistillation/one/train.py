@@ -52,7 +52,7 @@ def run(
     place = folder / scale.name / f"{name}-{seed}"
     if place.with_suffix(".json").is_file():
         expected = {"experiment": name, "seed": seed, "scale": vars(scale)}
-        return _read(_blank(one, scale, task.classes), place, expected)
+        return _read(untrained(one, scale, task.classes), place, expected)
     parents = [
         run(parent, s, scale, task, folder=folder, device=device) for parent, s in family(one, seed)
     ]
@@ -199,14 +199,14 @@ def compute(one: Experiment, scale: Scale, classes: int) -> float:
 @cache
 def cost(one: Experiment, scale: Scale, classes: int) -> float:
     """Multiply-adds to train on one image once: forward 1, backward 2; frozen networks 1."""
-    model = _blank(one, scale, classes).eval()
+    model = untrained(one, scale, classes).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, 3, 32, 32))
     passes = 1 if one.start == "combined" else 3
     return passes * counter.get_total_flops() / 2
 
 
-def _blank(one: Experiment, scale: Scale, classes: int) -> nn.Module:
+def untrained(one: Experiment, scale: Scale, classes: int) -> nn.Module:
     """The network of an experiment before any training."""
-    parents = [_blank(experiment(parent), scale, classes) for parent in one.parents]
+    parents = [untrained(experiment(parent), scale, classes) for parent in one.parents]
     return starts.build(one, scale, classes, parents, torch.Generator())

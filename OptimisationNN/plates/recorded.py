@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from OptimisationNN.plates import commands, sets, training
+from OptimisationNN.plates import commands, finding, sets, training
 from OptimisationNN.plates.augment import CHANGES, Change
 from OptimisationNN.plates.drawing import plate
 from OptimisationNN.plates.templates import read_clean
@@ -36,6 +36,7 @@ COMPARED = 2_000  # of them read by templates
 TESTED = 5_000  # plates of each strength
 ALONE = 1_000  # plates for each change alone
 FILES = 2_000  # plates of row 40, read from files
+SCENES = 1_000
 STRENGTHS = {"moderate": 0.5, "full": 1.0, "beyond": 1.5}
 TRIPLE = 3.0  # of a change alone; nothing above 1 was trained on
 VISIBLE = 10  # grey values
@@ -163,6 +164,19 @@ def predicted(seed: int, profile: str) -> dict[str, float]:
     found = training.read(reader, plan, torch.stack(images))
     right = [one == text for one, text in zip(found, texts, strict=True)]
     return {"held_out_plate_accuracy": float(np.mean(right))}
+
+
+def found_in_scenes(seed: int, profile: str) -> dict[str, float]:
+    """Row 40, scene in, text out: a detector of this seed with the course's own reader behind it.
+
+    Seed 0 stores it as the course's own.
+    """
+    reader, plan = commands.load(None)
+    detector = finding.train_detector(finding.Search(), seed, ALPHABET)
+    found, perfect = finding.score(detector, reader, plan, seed, SCENES)
+    if seed == 0:
+        models.save("plate_detector", models.halved(detector.state_dict()), result="plate-scenes")
+    return {**found._asdict(), "texts_right_in_true_boxes": perfect.texts_right}
 
 
 def listed(table: Path):
