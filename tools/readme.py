@@ -15,6 +15,19 @@ from utils import results
 from utils.paths import RESULTS, ROOT
 from utils.results import Claim, Result
 
+HIGHLIGHTS = (  # (id, metric) of the short table: each a different kind of mistake, or of success
+    ("kaggle-digits", "competition_score"),
+    ("cnn-digit-nets", "test_accuracy"),
+    ("image-competition", "validation_accuracy"),
+    ("torch-pair-cnn", "test_accuracy"),
+    ("store-type-knn", "grouped_test_accuracy"),
+    ("kernel-svm-by-hand", "c0"),
+    ("matrix-class", "c_determinant"),
+    ("optimiser-comparison", "test_accuracy_sgd"),
+    ("doodle-gru", "gain_over_recreated"),
+    ("plate-recogniser", "plate_accuracy"),
+)
+
 TABLE_HEAD = (
     "| row | system | metric | claimed | honest reading | ours | seeds |\n"
     "|---:|---|---|---:|---:|---:|---:|"
@@ -56,6 +69,12 @@ def measured() -> str:
     done = {c.row for c in results.ledger() if _result(c.id)}
     counted = f"{len(done)} of {len(systems)} systems are measured so far"
     return f"{measured_in(systems)}\n\n{counted}; [the whole ledger](results/README.md)."
+
+
+def highlights() -> str:
+    """The few rows that a newcomer should see first."""
+    known = {(c.id, c.metric): c for c in results.ledger()}
+    return "\n".join([TABLE_HEAD, *(_ledger_row(known[key]) for key in HIGHLIGHTS)])
 
 
 def measured_in(rows: Container[int]) -> str:
@@ -120,9 +139,10 @@ def generated(text: str, name: str, content: str) -> str:
 def pages() -> dict[Path, str]:
     """Each page with generated parts, as it should be now."""
     front, full = ROOT / "README.md", RESULTS / "README.md"
-    topics = ("medium", "ONE_KnowledgeDistillation", "app")
-    theory, one, app = (ROOT / topic / "README.md" for topic in topics)
+    topics = ("medium", "ONE_KnowledgeDistillation", "OptimisationNN", "app")
+    theory, one, plates, app = (ROOT / topic / "README.md" for topic in topics)
     text = generated(front.read_text("utf-8"), "index", index())
+    text = generated(text, "highlights", highlights())
     text = generated(text, "benchmarks", benchmarks())
     text = generated(text, "other benchmarks", beside.table())
     return {
@@ -130,6 +150,7 @@ def pages() -> dict[Path, str]:
         full: generated(full.read_text("utf-8"), "ledger", whole_ledger()),
         theory: generated(theory.read_text("utf-8"), "questions", questions.table()),
         one: generated(one.read_text("utf-8"), "results", measured_in(range(41, 57))),
+        plates: generated(plates.read_text("utf-8"), "results", measured_in(range(36, 41))),
         app: generated(app.read_text("utf-8"), "results", measured_in({69, 70, 79, 86, 90, 93})),
     }
 
