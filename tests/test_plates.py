@@ -549,7 +549,8 @@ def test_a_detector_is_trained_by_its_seed_and_scored_beside_true_boxes():
     search = finding.Search(scenes=6, epochs=1, batch=3, width=8)
     detectors = [finding.train_detector(search, seed, Alphabet()) for seed in (0, 0, 1)]
     weights = [one.body[0][0].weight for one in detectors]
-    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
     reader, plan = commands.load(None)
     young, perfect = finding.score(detectors[0], reader, plan, seed=0, count=4)
     assert perfect == (1, 1, 1, 1)

@@ -22,7 +22,7 @@ from utils.results import describe_data
 
 POCKET = scale("pocket")
 
-Handed = dict[str, Any]  # "metrics", "history" and "data", as tools.reproduce takes them
+Handed = dict[str, Any]  # metrics, history, data and seconds, as tools.reproduce takes them
 
 
 def pocket(name: str, seed: int) -> Run:
@@ -34,10 +34,14 @@ def _task() -> Task:
     return task(POCKET.data)
 
 
-def handed(metrics: dict[str, float], one: Run) -> Handed:
-    """Metrics, with the history of the experiment itself and the data set."""
-    data = describe_data(_task().source)
-    return {"metrics": metrics, "history": one.measures["history"], "data": data}
+def handed(metrics: dict[str, float], *runs: Run) -> Handed:
+    """Metrics, the history of the first run, the data set, and the seconds of all trainings."""
+    return {
+        "metrics": metrics,
+        "history": runs[0].measures["history"],
+        "data": describe_data(_task().source),
+        "seconds": sum(one.measures["seconds"] for one in runs),
+    }
 
 
 def key(one: Run) -> str:
@@ -51,7 +55,7 @@ def accuracies(*names: str) -> Callable[[int, str], Handed]:
     def measure(seed: int, profile: str) -> Handed:
         runs = [pocket(name, seed) for name in names]
         metrics = {k: value for one in runs for k, value in accuracies_of(one).items()}
-        return handed(metrics, runs[0])
+        return handed(metrics, *runs)
 
     return measure
 
@@ -106,7 +110,7 @@ def learning_rates(seed: int, profile: str) -> Handed:
     scores = {kind: one.measures["test"]["ensemble"] for kind, one in runs.items()}
     metrics = {f"test_accuracy_{kind}": score for kind, score in scores.items()}
     metrics["test_accuracy_gain_over_sgd"] = scores["ratio"] - scores["constant"]
-    return handed(metrics, runs["ratio"])
+    return handed(metrics, runs["ratio"], *(runs[k] for k in kinds if k != "ratio"))
 
 
 def top5(seed: int, profile: str) -> Handed:
@@ -118,7 +122,7 @@ def top5(seed: int, profile: str) -> Handed:
         "three_branch_branch_top5": fmean([test[f"branch{i}_top5"] for i in (1, 2, 3)]),
         "three_branch_ensemble_top5": test["ensemble_top5"],
     }
-    return handed(metrics, three)
+    return handed(metrics, three, one)
 
 
 def votes(seed: int, profile: str) -> Handed:
