@@ -121,7 +121,7 @@ def test_a_question_without_a_measured_section_is_found(notebook: str, section: 
 
 def test_numbers_in_the_readme_have_a_source():
     text = (ROOT / "README.md").read_text("utf-8")
-    for name in ("index", "honest numbers", "benchmarks", "other benchmarks"):
+    for name in ("index", "highlights", "honest numbers", "benchmarks", "other benchmarks"):
         text = readme.generated(text, name, "")
     known = [*prose.recorded_numbers(), 3.11]  # the version of Python
     assert prose.orphans_in(text.replace("`✓ test accuracy ≥ 0.97`", ""), known) == []

@@ -203,12 +203,14 @@ SECRET = re.compile(
     r"\"key\":\s*\"[0-9a-f]{32}\"|xox[bap]-[0-9A-Za-z-]{10,}"
 )
 MACHINE = re.compile(r"(?<![\w.])/(?:home|Users|root|work|content|tmp)/[\w.-]+")
+PICTURE = re.compile(r'"image/png": "[^"]*"')  # in base64, any short word comes up by chance
 
 
 def test_no_secret_and_no_path_of_a_machine_is_committed():
     found = []
     for path in tracked():
         text = path.read_text("utf-8", errors="ignore") if path.suffix != ".npz" else ""
+        text = PICTURE.sub("", text)
         found += [f"{path.name}: {m.group()[:40]}" for m in SECRET.finditer(text)]
         found += [f"{path.name}: {m.group()}" for m in MACHINE.finditer(text)]
     assert found == []

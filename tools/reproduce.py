@@ -93,7 +93,7 @@ def reproduce(command: str, ids: list[str]) -> None:
         results.write(id, fields(id, command, handed_over, seconds))
         print(f"results/{id}.json: {_summary(id)}")
     for seed in every:
-        _waiting(command, seed).unlink()
+        _waiting(command, seed).unlink(missing_ok=True)  # edited meanwhile, it has another name
 
 
 def fields(id: str, command: str, runs: list[dict | None], seconds: list[float]) -> dict[str, Any]:

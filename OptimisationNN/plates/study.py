@@ -17,7 +17,7 @@ from utils.paths import ROOT, atomic
 
 ALIKE = "ЕЁИЙЖШ"  # what the archive removes
 FEW_ALIKE, FEW_DISTINCT = "ЕЁИЙШЩЬЪОСЗЭ", "АДИКЛМРТУФХЯ"
-PLAN = Plan(epochs=4, steps=150, checked=100)
+PLAN = Plan(epochs=2, steps=150, checked=100)
 TESTED = 2_000
 RUNS = ROOT / "build" / "plates" / "study"
 
