@@ -50,7 +50,7 @@ def test_the_port_of_one_has_our_loss():
 
 
 def test_both_loops_of_one_are_timed_on_the_same_network():
-    found = one_speed.measure(scale("pocket", depth=8, width=4, batch=16), count=32, rounds=3)
+    found = one_speed.measure(scale("pocket", depth=8, width=8, batch=16), count=32, rounds=3)
     assert 0 < found["low"] <= found["ratio"] <= found["high"]
     assert min(found["port"], found["ours"]) > 0
 

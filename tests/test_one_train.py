@@ -27,7 +27,7 @@ from utils.datasets import ImageData, Split
 from utils.history import History
 from utils.results import ledger
 
-TINY = scale("pocket", name="tiny", depth=8, width=4, epochs=2, more=1, batch=32)
+TINY = scale("pocket", name="tiny", depth=8, width=8, epochs=2, more=1, batch=32)
 
 
 def tiny_task(classes: int = 6) -> tasks.Task:
@@ -237,8 +237,8 @@ def test_top_5_counts_labels_among_the_five_best():
 
 def test_a_student_is_taught_by_a_teacher_that_stays_as_it_is():
     task, draws = tiny_task(), torch.Generator().manual_seed(0)
-    teacher = models.resnet(8, 6, 2, generator=draws, width=4)
-    student = models.resnet(8, 6, generator=draws, width=4)
+    teacher = models.resnet(8, 6, 2, generator=draws, width=8)
+    student = models.resnet(8, 6, generator=draws, width=8)
     both = starts.Taught(student, teacher).train()
     assert not both.teacher.module.training
     before = {name: t.clone() for name, t in both.teacher.state_dict().items()}
@@ -296,7 +296,7 @@ def test_a_sweep_runs_on_a_dask_cluster_of_two_workers(no_data: Path):
     from dask.distributed import Client
 
     few, names = (
-        scale("pocket", name="few", depth=8, width=4, epochs=1, count=200),
+        scale("pocket", name="few", depth=8, width=8, epochs=1, count=200),
         ["one-branch", "two-branch"],
     )
     with (

@@ -155,6 +155,9 @@ def resnet(
     ``depth`` counts the layers with weights: 6n + 2 with basic blocks, 9n + 2 with bottlenecks.
     ``width`` is that of the first stage; the others have twice and four times as much. Images
     (N, 3, 32, 32) in [0, 1]. Raises ValueError for another depth, an unknown block, or no branch.
+
+    Train with a ``width`` that 8 divides: with others, PyTorch 2.13 has been seen to crash in the
+    backward pass on processors without AVX-512 (channels last, float32).
     """
     make, blocks, wider = _block(depth, block)
     with drawing_from(generator):
