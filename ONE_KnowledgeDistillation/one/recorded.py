@@ -105,12 +105,12 @@ def one_to_three_equal(seed: int, profile: str) -> Handed:
 
 def learning_rates(seed: int, profile: str) -> Handed:
     """Rates by gradient ratios beside a constant rate (plain SGD) and a cosine."""
-    kinds = ("constant", "cosine", "ratio", "geometric")
+    kinds = ("ratio", "constant", "cosine", "geometric")
     runs = {kind: pocket(f"schedule-{kind}", seed) for kind in kinds}
     scores = {kind: one.measures["test"]["ensemble"] for kind, one in runs.items()}
     metrics = {f"test_accuracy_{kind}": score for kind, score in scores.items()}
     metrics["test_accuracy_gain_over_sgd"] = scores["ratio"] - scores["constant"]
-    return handed(metrics, runs["ratio"], *(runs[k] for k in kinds if k != "ratio"))
+    return handed(metrics, *runs.values())
 
 
 def top5(seed: int, profile: str) -> Handed:
