@@ -341,6 +341,24 @@ def test_batches_are_changed_anew_each_time_they_are_drawn():
     assert torch.equal(order.sort()[0], labels.sort()[0])
 
 
+def test_convolutions_are_laid_out_for_speed_where_that_does_not_crash():
+    def network(inputs: int) -> nn.Module:
+        shortcut = nn.Conv2d(inputs, 16, 1, stride=2)
+        return nn.Sequential(nn.Conv2d(1, inputs, 3), shortcut, nn.Flatten(), nn.Linear(144, 2))
+
+    for inputs, laid_out in ((8, True), (4, False)):
+        model = network(inputs)
+        images, labels = torch.rand(32, 1, 8, 8), torch.zeros(32, dtype=torch.long)
+        generator = torch.Generator().manual_seed(0)
+        batches = shuffled_batches(images, labels, 16, generator)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        fit(model, batches, nn.CrossEntropyLoss(), optimizer, epochs=3, generator=generator)
+        assert model[0].weight.is_contiguous(memory_format=torch.channels_last)  # 1 channel: both
+        assert model(images).shape == (32, 2)
+        maps = model[0](images)
+        assert maps.is_contiguous(memory_format=torch.channels_last) == laid_out
+
+
 def test_only_what_training_changes_is_counted():
     model = net()
     assert count_parameters(model) == 2 * 8 + 8 + 8 * 2 + 2

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from utils.backbones import CIFAR_SCALE, ResidualBlock
-from utils.training import drawing_from
+from utils.training import channels_last, drawing_from
 
 __all__ = [
     "Answers",
@@ -155,9 +155,6 @@ def resnet(
     ``depth`` counts the layers with weights: 6n + 2 with basic blocks, 9n + 2 with bottlenecks.
     ``width`` is that of the first stage; the others have twice and four times as much. Images
     (N, 3, 32, 32) in [0, 1]. Raises ValueError for another depth, an unknown block, or no branch.
-
-    Train with a ``width`` that 8 divides: with others, PyTorch 2.13 has been seen to crash in the
-    backward pass on processors without AVX-512 (channels last, float32).
     """
     make, blocks, wider = _block(depth, block)
     with drawing_from(generator):
@@ -166,7 +163,7 @@ def resnet(
         stage2 = _stage(make, width * wider, 2 * width * wider, blocks, 2)
         ends = [_branch(make, 2 * width * wider, blocks, classes) for _ in range(branches)]
         model = Branched(nn.Sequential(first, stage1, stage2), ends, 2 * width * wider, gated=gated)
-    return model.to(memory_format=torch.channels_last)  # faster on processors and on GPUs
+    return channels_last(model)
 
 
 def _block(depth: int, block: str) -> tuple[type[nn.Module], int, int]:

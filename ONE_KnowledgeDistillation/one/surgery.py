@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ONE_KnowledgeDistillation.one.models import Branched, Gate
-from utils.training import drawing_from
+from utils.training import channels_last, drawing_from
 
 Plan = Sequence[int | None]
 
@@ -35,7 +35,7 @@ def expanded(model: Branched, plan: Plan, generator: torch.Generator) -> Branche
         old = model.gate.state_dict() if isinstance(model.gate, Gate) else fresh  # its row 0
         grown.gate.load_state_dict({name: _rows(old[name], fresh[name], plan) for name in fresh})
         grown.gate.offset.copy_(_offsets(model, plan))
-    return grown.to(memory_format=torch.channels_last)
+    return channels_last(grown)
 
 
 def _check(model: Branched, plan: Plan) -> None:
@@ -161,7 +161,7 @@ def merged(models: Sequence[Branched], generator: torch.Generator) -> Branched:
         whole = Branched(copy.deepcopy(models[0].trunk), branches, models[0].channels)
     for index, model in enumerate(models):
         replace_branch(whole, index, model)
-    return whole.to(memory_format=torch.channels_last)
+    return channels_last(whole)
 
 
 def zero_padded(model: Branched, into: int, generator: torch.Generator) -> Branched:

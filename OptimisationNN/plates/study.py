@@ -5,8 +5,10 @@ rises. Each arm of the study trains the same reader, with the same plan, on anot
 """
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,24 +47,31 @@ def _without(letters: str) -> str:
 def accuracies(
     arm: str, seed: int, plan: Plan = PLAN, tested: int = TESTED, folder: Path = RUNS
 ) -> dict[str, float]:
-    """Shares of characters and plates of one arm and seed, trained now or read from ``folder``."""
+    """Shares of characters and plates of one arm and seed, trained now or read from ``folder``.
+
+    And the ``seconds`` that it took when it was trained.
+    """
     place = folder / f"{arm}-{seed}.json"
     if not place.is_file():
-        own = replace(plan, alphabet=arms(seed)[arm])
+        start, own = time.perf_counter(), replace(plan, alphabet=arms(seed)[arm])
         reader, _ = train(own, seed, checkpoint=place.with_suffix(".part"))
         unseen = Plates(tested, seed + 2 * HELD_OUT, own.alphabet, own.strength).tensors()
         characters, plates = score(reader, own, unseen)
+        seconds = round(time.perf_counter() - start, 1)
+        found = {"characters": characters, "plates": plates, "seconds": seconds}
         with atomic(place) as temporary:
-            temporary.write_text(json.dumps({"characters": characters, "plates": plates}))
+            temporary.write_text(json.dumps(found))
         place.with_suffix(".part").unlink(missing_ok=True)
     return json.loads(place.read_text("utf-8"))
 
 
-def measure(seed: int, profile: str) -> dict[str, float]:
-    """What the ledger records: the accuracy of each arm, and the two differences."""
-    found = {arm: accuracies(arm, seed)["plates"] for arm in arms(seed)}
-    return {f"plate_accuracy_{arm}": share for arm, share in found.items()} | {
+def measure(seed: int, profile: str) -> dict[str, Any]:
+    """What the ledger records: the accuracy of each arm, three differences, and the seconds."""
+    runs = {arm: accuracies(arm, seed) for arm in arms(seed)}
+    found = {arm: run["plates"] for arm, run in runs.items()}
+    metrics = {f"plate_accuracy_{arm}": share for arm, share in found.items()} | {
         "accuracy_gain_specialised": found["specialised"] - found["full"],
         "accuracy_gain_at_equal_class_count": found["specialised"] - found["random"],
         "accuracy_gain_of_12_distinct": found["few_distinct"] - found["few_alike"],
     }
+    return {"metrics": metrics, "seconds": sum(run["seconds"] for run in runs.values())}
