@@ -16,7 +16,7 @@ endif
 LAB := $(if $(filter 0,$(shell id -u)),--allow-root) \
        $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname -s)),,--no-browser)
 
-.PHONY: lab test notebooks app store reproduce bench exercises consolidate site lane coverage format
+.PHONY: lab test notebooks app store reproduce bench exercises consolidate site lane coverage mutants format
 
 lab: $(READY)                    ## open the course in JupyterLab
 	$(BIN)/jupyter lab $(LAB)
@@ -52,6 +52,11 @@ site: $(READY)                   ## render the course as a web site in build/sit
 
 coverage: $(READY)               ## which lines and branches the tests reach; below 95 % is an error
 	$(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=term tests
+
+mutants:                         ## small faults in utils/nn and utils/data, one hour: which pass the tests?
+	$(PYTHON) -m venv build/mutants
+	build/mutants/bin/pip install --quiet --disable-pip-version-check -r requirements.txt mutmut==3.8.1
+	timeout 60m build/mutants/bin/mutmut run --max-children 2; build/mutants/bin/mutmut results
 
 lane:                            ## LANE=newest or colab: the tests with other versions of libraries
 	mkdir -p $(LANES) && $(PYTHON) -m tools.lanes $(LANE) > $(LANES)/requirements.txt

@@ -400,7 +400,7 @@ def test_arms_of_the_study_have_matched_counts():
 def test_an_arm_is_trained_once_and_then_read(tmp_path: Path, monkeypatch):
     plan = training.Plan(epochs=1, steps=1, batch=4, checked=4)
     first = study.accuracies("random", 0, plan, 6, tmp_path)
-    assert set(first) == {"characters", "plates"}
+    assert set(first) == {"characters", "plates", "seconds"}
     monkeypatch.setattr(study, "train", None)
     assert study.accuracies("random", 0, plan, 6, tmp_path) == first
     assert [path.name for path in tmp_path.iterdir()] == ["random-0.json"]
@@ -408,8 +408,12 @@ def test_an_arm_is_trained_once_and_then_read(tmp_path: Path, monkeypatch):
 
 def test_the_ledger_gets_each_arm_and_the_differences(monkeypatch):
     shares = {"full": 0.5, "specialised": 0.75, "random": 0.5, "few_alike": 0.25, "few_distinct": 1}
-    monkeypatch.setattr(study, "accuracies", lambda arm, seed: {"plates": shares[arm]})
-    found = study.measure(0, "full")
+    monkeypatch.setattr(
+        study, "accuracies", lambda arm, seed: {"plates": shares[arm], "seconds": 2}
+    )
+    handed_over = study.measure(0, "full")
+    found = handed_over["metrics"]
+    assert handed_over["seconds"] == 10
     assert found["accuracy_gain_specialised"] == 0.25
     assert found["accuracy_gain_at_equal_class_count"] == 0.25
     assert found["accuracy_gain_of_12_distinct"] == 0.75

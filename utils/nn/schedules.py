@@ -115,8 +115,8 @@ class OneCycleLR(Schedule):
         """From the first of ``ends`` to the second at the peak, then to the third."""
         if count <= self.peak:
             return self.anneal(ends[0], ends[1], count / self.peak if self.peak else 1.0)
-        last = self.total_steps - 1
-        return self.anneal(ends[1], ends[2], (count - self.peak) / (last - self.peak))
+        fall = self.total_steps - 1 - self.peak  # 0 for a schedule that only rises
+        return self.anneal(ends[1], ends[2], (count - self.peak) / fall if fall else 1.0)
 
 
 def _cosine(start: float, end: float, part: float) -> float:

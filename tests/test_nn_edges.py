@@ -1,0 +1,140 @@
+"""Bounds, defaults and whole sentences: small faults here once passed all the other tests."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from utils import nn
+from utils.nn import optim
+from utils.nn.attention import sinusoidal_positions
+
+BOARD = np.zeros((1, 2, 4, 4))
+FLAT = np.zeros((3, 2))
+POOLS = [nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1), nn.AdaptiveMaxPool2d(1)]
+
+
+def whole(sentence: str) -> str:
+    """A pattern that matches the sentence and nothing else."""
+    return f"^{re.escape(sentence)}$"
+
+
+@pytest.mark.parametrize("layer", POOLS, ids=lambda layer: layer.name)
+def test_a_pool_says_which_axes_it_expects(layer: nn.Module):
+    said = f"{layer.name}: expected floats of shape (N, C, H, W); got float64 of shape (3, 2)."
+    with pytest.raises(ValueError, match=whole(said)):
+        layer(FLAT)
+
+
+def test_unpooling_says_which_axes_it_expects():
+    said = "MaxUnpool2d: expected floats of shape (N, C, H, W); got float64 of shape (3, 2)."
+    with pytest.raises(ValueError, match=whole(said)):
+        nn.MaxUnpool2d(2)(FLAT, FLAT.astype(int))
+
+
+@pytest.mark.parametrize("make", [nn.MaxPool2d, nn.MaxUnpool2d, nn.AvgPool2d])
+@pytest.mark.parametrize("what", ["kernel_size", "stride", "padding"])
+def test_a_window_names_the_argument_that_is_wrong(make: type[nn.Module], what: str):
+    least = 0 if what == "padding" else 1
+    said = f"{make.__name__}: {what} must be a whole number ≥ {least} or two of them; got 0.5."
+    with pytest.raises(ValueError, match=whole(said)):
+        make(**{"kernel_size": 2, what: 0.5})
+
+
+@pytest.mark.parametrize("make", [nn.MaxPool2d, nn.MaxUnpool2d, nn.AvgPool2d])
+def test_windows_step_by_their_own_size_unless_told(make: type[nn.Module]):
+    assert make((2, 3)).stride == (2, 3)
+    assert make((2, 3), 1).stride == (1, 1)
+
+
+def test_unpooling_keeps_float32():
+    indices = np.zeros((1, 1, 1, 1), int)
+    assert nn.MaxUnpool2d(2)(np.ones((1, 1, 1, 1), np.float32), indices).dtype == np.float32
+
+
+def test_flattening_needs_an_axis_to_flatten():
+    with pytest.raises(ValueError, match=r"^Flatten: expected floats of shape \(…, N\); got float"):
+        nn.Flatten()(np.array(1.0))
+
+
+def test_an_embedding_is_made_in_the_dtype_that_is_asked_for():
+    rng = np.random.default_rng(0)
+    assert nn.Embedding(3, 2, rng=rng).weight.data.dtype == np.float32
+    assert nn.Embedding(3, 2, rng=rng, dtype=np.float64).weight.data.dtype == np.float64
+
+
+def test_the_least_sizes_are_accepted():
+    assert sinusoidal_positions(1, 2).shape == (1, 2)
+    optimizer = optim.SGD([nn.Parameter(np.ones(1))], lr=1.0)
+    nn.CosineAnnealingLR(optimizer, 1).step()
+    assert optimizer.lr == 0
+    nn.StepLR(optimizer, 1)
+    inputs, labels = np.ones((2, 1)), np.zeros(2, int)
+    assert len(nn.batches(inputs, labels, 1, np.random.default_rng(0))) == 2
+
+
+@pytest.mark.parametrize(("length", "width"), [(0, 4), (1, 0), (1, 3), (0, 3)])
+def test_positions_need_a_length_and_an_even_width(length: int, width: int):
+    said = f"sinusoidal_positions: length is ≥ 1 and d_model even; got {length} and {width}."
+    with pytest.raises(ValueError, match=whole(said)):
+        sinusoidal_positions(length, width)
+
+
+@pytest.mark.parametrize(
+    ("steps", "part", "kind"), [(0, 0.3, "cos"), (4, 1.5, "cos"), (4, -0.1, "cos"), (4, 0.3, "up")]
+)
+def test_each_fault_of_a_one_cycle_schedule_is_refused(steps: int, part: float, kind: str):
+    optimizer = optim.SGD([nn.Parameter(np.ones(1))], lr=1.0, momentum=0.9)
+    with pytest.raises(ValueError, match=r"^OneCycleLR needs total_steps ≥ 1, pct_start from 0 to"):
+        nn.OneCycleLR(optimizer, 1.0, total_steps=steps, pct_start=part, anneal_strategy=kind)
+
+
+@pytest.mark.parametrize(("steps", "part"), [(1, 0.3), (5, 0.0), (5, 1.0)])
+def test_a_one_cycle_schedule_may_rise_or_fall_only(steps: int, part: float):
+    ours = optim.SGD([nn.Parameter(np.ones(1))], lr=1.0, momentum=0.9)
+    schedule = nn.OneCycleLR(ours, 1.0, total_steps=steps, pct_start=part)
+    rates = []
+    for _ in range(steps):
+        rates.append(ours.lr)
+        schedule.step()
+    assert max(rates) <= 1
+    assert all(a <= b for a, b in zip(rates, rates[1:], strict=False)) or part < 1
+    assert all(a >= b for a, b in zip(rates, rates[1:], strict=False)) or part > 0
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8])
+def test_evaluating_gives_the_mean_loss_and_the_share_right(kind: type[np.generic]):
+    logits = np.random.default_rng(0).normal(size=(7, 3))
+    labels = np.array([0, 1, 2, 0, 1, 2, 0], kind)
+    model = nn.Sequential(nn.Linear(3, 3, rng=np.random.default_rng(0), dtype=np.float64))
+    model[0].weight.data[:], model[0].bias.data[:] = np.eye(3), 0
+    found, share = nn.evaluate(model, (logits, labels), nn.CrossEntropyLoss(), size=3)
+    wanted = torch.nn.functional.cross_entropy(
+        torch.tensor(logits), torch.tensor(labels.astype(int))
+    )
+    assert found == pytest.approx(wanted.item(), abs=1e-12)
+    assert share == (logits.argmax(axis=1) == labels).mean()
+
+
+def test_a_training_hands_its_generator_to_layers_that_draw_and_to_no_others():
+    rng, fresh = np.random.default_rng(0), np.random.default_rng(1)
+    model = nn.Sequential(nn.Linear(2, 2, rng=rng), nn.Dropout(0.5, rng=rng))
+    examples = np.ones((4, 2), np.float32), np.zeros(4, int)
+    batches = nn.batches(*examples, 2, np.random.default_rng(2))
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    nn.fit(model, batches, nn.CrossEntropyLoss(), optimizer, epochs=1, rng=fresh)
+    assert model[1].rng is fresh
+    assert "rng" not in vars(model[0])
+
+
+def test_a_loss_that_explodes_and_an_empty_stream_are_told_in_whole_sentences():
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(1, 1, rng=rng))
+    optimizer = optim.SGD(model.parameters(), lr=1e30)
+    huge = [(np.ones((1, 1), np.float32), np.ones((1, 1), np.float32))] * 9
+    said = r"^the loss became (inf|nan): try a smaller learning rate\.$"
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match=said):
+        nn.fit(model, huge, nn.MSELoss(), optimizer, epochs=1, rng=rng)
+    with pytest.raises(ValueError, match=whole("there are no batches to train on.")):
+        nn.fit(model, [], nn.MSELoss(), optimizer, epochs=1, rng=rng)
