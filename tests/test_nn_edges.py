@@ -33,6 +33,72 @@ def test_unpooling_says_which_axes_it_expects():
         nn.MaxUnpool2d(2)(FLAT, FLAT.astype(int))
 
 
+def convolution(make: type[nn.Module], **options) -> nn.Module:
+    """A layer from 2 to 3 channels; its kernel is 2×2 unless told."""
+    return make(2, 3, **{"kernel_size": 2, "rng": np.random.default_rng(0), **options})
+
+
+@pytest.mark.parametrize("make", [nn.Conv2d, nn.ConvTranspose2d])
+def test_a_convolution_says_which_axes_it_expects(make: type[nn.Module]):
+    layer, said = (
+        convolution(make),
+        f"{make.__name__}: expected float32 of shape (N, 2, H, W); got ",
+    )
+    for wrong, got in ((FLAT, "(3, 2)"), (BOARD, "(1, 2, 4, 4)")):
+        with pytest.raises(ValueError, match=whole(f"{said}float64 of shape {got}.")):
+            layer(wrong)
+
+
+def test_a_convolution_names_itself_where_the_kernel_is_too_large():
+    with pytest.raises(ValueError, match="^Conv2d: "):
+        convolution(nn.Conv2d, kernel_size=5)(BOARD.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("make", "what", "least"),
+    [
+        (nn.Conv2d, "kernel_size", 1),
+        (nn.Conv2d, "stride", 1),
+        (nn.Conv2d, "dilation", 1),
+        (nn.Conv2d, "padding", 0),
+        (nn.ConvTranspose2d, "padding", 0),
+        (nn.ConvTranspose2d, "output_padding", 0),
+    ],
+)
+def test_a_convolution_names_the_argument_that_is_wrong(make, what: str, least: int):
+    said = f"{make.__name__}: {what} must be a whole number ≥ {least} or two of them; got 0.5."
+    with pytest.raises(ValueError, match=whole(said)):
+        convolution(make, **{what: 0.5})
+
+
+def test_convolutions_pad_nothing_unless_told():
+    board = BOARD.astype(np.float32)
+    assert convolution(nn.Conv2d)(board).shape == (1, 3, 3, 3)
+    assert convolution(nn.ConvTranspose2d)(board).shape == (1, 3, 5, 5)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("LeakyReLU", "LeakyReLU"), ("ELU", "ELU")])
+def test_the_slope_at_zero_is_that_of_torch(ours: str, theirs: str):
+    layer, zero = getattr(nn, ours)(), torch.zeros(1, 1, dtype=torch.float64, requires_grad=True)
+    getattr(torch.nn, theirs)()(zero).sum().backward()
+    layer(np.zeros((1, 1)))
+    assert layer.backward(np.ones((1, 1))) == zero.grad.numpy()
+
+
+@pytest.mark.parametrize(
+    ("indices", "got"),
+    [(np.zeros((1, 2)), "float64 of shape (1, 2)"), ([0], "[0]"), (np.zeros(0, int), "(0,)")],
+)
+def test_an_embedding_says_what_it_got_instead_of_indices(indices, got: str):
+    with pytest.raises(ValueError, match=re.escape(got)):
+        nn.Embedding(3, 2, rng=np.random.default_rng(0))(indices)
+
+
+def test_an_embedding_takes_unsigned_indices():
+    layer = nn.Embedding(3, 2, rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(layer(np.array([2], np.uint8))[0], layer.weight.data[2])
+
+
 @pytest.mark.parametrize("make", [nn.MaxPool2d, nn.MaxUnpool2d, nn.AvgPool2d])
 @pytest.mark.parametrize("what", ["kernel_size", "stride", "padding"])
 def test_a_window_names_the_argument_that_is_wrong(make: type[nn.Module], what: str):
