@@ -171,6 +171,15 @@ def test_an_archive_is_unpacked_once(name: str, tmp_path: Path):
         assert (data.unpack(path) / "mark").exists()
 
 
+def test_a_second_archive_is_unpacked_beside_the_first(tmp_path: Path):
+    with course_data(tmp_path) as cache:
+        first, second = (
+            data.unpack(archive(tmp_path, name, "in.txt")) for name in ("a.zip", "b.zip")
+        )
+        assert first.parent == second.parent == cache / "unpacked"
+        assert {path.name for path in first.parent.iterdir()} == {first.name, second.name}
+
+
 def test_an_archive_may_not_link_to_the_outside(tmp_path: Path):
     path = tmp_path / "link.tar"
     with tarfile.open(path, "w") as tar:

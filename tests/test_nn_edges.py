@@ -204,3 +204,45 @@ def test_a_loss_that_explodes_and_an_empty_stream_are_told_in_whole_sentences():
         nn.fit(model, huge, nn.MSELoss(), optimizer, epochs=1, rng=rng)
     with pytest.raises(ValueError, match=whole("there are no batches to train on.")):
         nn.fit(model, [], nn.MSELoss(), optimizer, epochs=1, rng=rng)
+
+
+def test_an_orthogonal_weight_has_no_gain_unless_told():
+    weight = nn.init.orthogonal_(nn.Parameter(np.zeros((3, 5))), rng=np.random.default_rng(0))
+    np.testing.assert_allclose(weight.data @ weight.data.T, np.eye(3), atol=1e-12)
+
+
+def test_an_unknown_gain_is_refused_with_the_known_ones():
+    with pytest.raises(
+        ValueError, match=r"^no gain is known for 'cos'; there are .*'leaky_relu'\]"
+    ):
+        nn.init.calculate_gain("cos")
+
+
+def trained() -> optim.Adam:
+    """An optimizer after one step."""
+    parameter = nn.Parameter(np.ones(2))
+    parameter.grad = np.ones(2)
+    optimizer = optim.Adam([parameter], lr=0.1)
+    optimizer.step()
+    return optimizer
+
+
+def test_the_state_of_an_optimizer_is_a_copy_on_its_way_out_and_in():
+    optimizer = trained()
+    kept = optimizer.state_dict()
+    assert not {"parameters", "state"} & kept["hyperparameters"].keys()
+    again = trained()
+    again.load_state_dict(kept)
+    for slots in (*optimizer.state, *again.state):
+        for name, values in slots.items():
+            if name != "step":
+                values += 1
+    for ours, fresh in zip(kept["state"], trained().state, strict=True):
+        for name, values in ours.items():
+            np.testing.assert_array_equal(values, fresh[name])
+
+
+def test_a_foreign_state_is_refused_by_name():
+    wrong = optim.Adam([nn.Parameter(np.ones(3))]).state_dict() | {"state": [{"m": np.ones(3)}]}
+    with pytest.raises(ValueError, match="^Adam: this state is of another optimizer or model"):
+        trained().load_state_dict(wrong)
