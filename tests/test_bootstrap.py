@@ -103,6 +103,16 @@ def test_only_what_is_missing_is_installed_and_never_numpy_or_torch(monkeypatch)
     ]
 
 
+@pytest.mark.parametrize(("here", "wanted"), [("1.6.1", True), ("1.9.0", False), ("2.0", False)])
+def test_a_library_older_than_the_lessons_need_is_renewed(here: str, wanted: bool, monkeypatch):
+    commands = []
+    monkeypatch.setattr(missing, "requirements", lambda: ["scikit-learn==1.9.1"])
+    monkeypatch.setattr(missing, "_version", {"scikit-learn": here}.get)
+    monkeypatch.setattr(subprocess, "run", lambda command, check: commands.append(command))
+    missing.install()
+    assert ["scikit-learn==1.9.1" in command for command in commands] == [True] * wanted
+
+
 def test_where_all_is_there_nothing_is_installed(monkeypatch):
     def refuse(*_: object, **__: object):
         raise AssertionError("pip was called")

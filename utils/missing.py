@@ -1,4 +1,4 @@
-"""Install what a machine lacks to run the course's notebooks, and nothing more.
+"""Install what a machine lacks to run the course's notebooks, and hardly more.
 
 The setup cell calls ``install()`` when it has had to fetch the course, as in Colab, where most
 libraries are there already in Colab's own versions.
@@ -12,12 +12,13 @@ import sys
 from utils.paths import ROOT
 
 NEVER = ("numpy", "torch", "torchvision")  # a new version of these would break what is installed
+# 1.9: count networks (loss="poisson"), TargetEncoder with a splitter, and the trees' numbers
+LEAST = {"scikit-learn": (1, 9)}
 
 
 def install() -> None:
-    """Install the missing requirements of the course group; keep NumPy and torch as they are."""
-    missing = [pin for pin in requirements() if _version(_name(pin)) is None]
-    wanted = [pin for pin in missing if _name(pin) not in NEVER]
+    """Install what the course group lacks or is too old; keep NumPy and torch as they are."""
+    wanted = [pin for pin in requirements() if _name(pin) not in NEVER and _lacking(_name(pin))]
     kept = [f"{name}=={_version(name)}" for name in NEVER if _version(name)]
     if wanted:
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", *wanted, *kept], check=True)
@@ -29,6 +30,14 @@ def requirements(group: str = "course") -> list[str]:
     groups = dict(re.findall(r"^# --- (\w+)[^\n]*\n(.*?)(?=^# ---|\Z)", text, flags=re.M | re.S))
     lines = (line.split("#")[0].strip() for line in groups[group].splitlines())
     return [line for line in lines if line]
+
+
+def _lacking(name: str) -> bool:
+    """Whether a library is missing, or older than the lessons need."""
+    version = _version(name)
+    if version is None:
+        return True
+    return tuple(map(int, re.findall(r"\d+", version)[:2])) < LEAST.get(name, (0,))
 
 
 def _name(pin: str) -> str:
