@@ -8,11 +8,13 @@ import sys
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
+import matplotlib
 import nbformat
 import pytest
 
 from tests.fixtures.make import FAIL, PASS
 from tools import notebooks
+from tools.lanes import pins
 from utils.paths import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -54,10 +56,18 @@ def told_in(report: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+# Another minor version of Matplotlib lays out texts differently: pictures are not compared then.
+ONLY_IN_THE_PICTURE = ("wrong_picture", "one_mark_moved")
+PICTURES_ARE_COMPARED = pins()["matplotlib"].split(".")[:2] == matplotlib.__version__.split(".")[:2]
+
+
 @pytest.mark.parametrize("name", FAIL)
 def test_a_spoiled_notebook_fails_for_its_one_reason(name: str, reports: dict):
     told = [words for words in reports[name].values() if words]
     failures = [words for words in told if words.startswith("failure")]
+    if name in ONLY_IN_THE_PICTURE and not PICTURES_ARE_COMPARED:
+        assert told == []
+        return
     assert len(failures) == 1
     assert FAIL[name][2] in failures[0]
     assert all(words.startswith("skipped") for words in told if words not in failures)

@@ -45,7 +45,7 @@ def table() -> pd.DataFrame:
         (lambda t: t.rename(columns=dict(zip(t, range(784), strict=True))), "lacks .* has also"),
         (lambda t: t.iloc[:0], "has no rows"),
         (lambda t: t.astype(float).replace(t.iat[2, 3], np.nan), "no whole number from 0 to 255"),
-        (lambda t: t.astype(object).replace(t.iat[2, 3], "?"), "'\\?' is no whole number"),
+        (lambda t: t.map(lambda v: "?" if v == t.iat[2, 3] else v), "'\\?' is no whole number"),
         (lambda t: t / 255, "row 1, pixel.* is no whole number"),
         (lambda t: t.astype(int) * 2, "no whole number from 0 to 255"),
     ],
